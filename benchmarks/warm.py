@@ -1,4 +1,7 @@
-"""CPU of `chainlang ask` against a warm model, beside that of its request in the server."""
+"""CPU of `chainlang ask` against a warm model, beside that of its request in the server.
+
+With the ready process, and without it: a process with other flags of Python does not find it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from benchmarks.turns import OURS
+from chainlang.ready.control import ready_processes
 from chainlang.store.warm_models import WarmModel, warm_models
 
 CLAIM = 1.3
@@ -29,33 +33,36 @@ def table(*, quick: bool = False) -> str:
         try:
             os.environ["XDG_CACHE_HOME"] = folder
             (state,) = warm_models()
-            found = {size: measured(size, state, environment, rounds) for size in sizes}
+            (ready,) = ready_processes()
+            found = {size: measured(size, state, ready.pid, environment, rounds) for size in sizes}
         finally:
             subprocess.run([*chainlang, "kill"], env=environment, check=True)
     lines = [
         (
             "Seconds of CPU of one request of `tiny` that generates so many tokens, in the server, "
-            f"and of `chainlang ask` as a whole process; the least of {rounds} rounds on one "
-            f"server. A request and its `ask` are to take at most {CLAIM} times the request. What "
-            "`ask` adds is the same for each: importing, parsing, checking, printing."
+            f"and of `chainlang ask` beside it: the least of {rounds} rounds on one server, and of "
+            "the part of the ready process the mean. A request and its `ask` are to take at most "
+            f"{CLAIM} times the request. What `ask` adds is the same for each: starting, parsing, "
+            "checking, printing, and without the ready process importing."
         ),
         "",
-        "| tokens | the request | `ask` | both beside the request |",
-        "|---:|---:|---:|---:|",
+        "| tokens | the request | `ask` | both beside the request | `ask` alone | both |",
+        "|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {size} | {request:.2f} | {ask:.2f} | {(request + ask) / request:.2f} |"
-        for size, (request, ask) in found.items()
+        f"| {size} | {request:.2f} | {ask:.3f} | {(request + ask) / request:.2f} "
+        f"| {alone:.2f} | {(request + alone) / request:.2f} |"
+        for size, (request, ask, alone) in found.items()
     ]
     return "\n".join(lines)
 
 
 def measured(
-    size: int, state: WarmModel, environment: Mapping[str, str], rounds: int
-) -> tuple[float, float]:
-    """Return the least CPU of a request in the server, and that of `ask`."""
+    size: int, state: WarmModel, ready: int, environment: Mapping[str, str], rounds: int
+) -> tuple[float, float, float]:
+    """Return the least CPU of a request in the server, that of `ask`, and without `ready`."""
     text = f'E::0.7(max_tokens={size}, min_tokens={size}, cut="keep")'
-    command = [OURS, "-m", "chainlang", "ask", text, QUESTION]
+    words = ["-m", "chainlang", "ask", text, QUESTION]
     body = {
         "model": state.model,
         "messages": [{"role": "user", "content": QUESTION}],
@@ -64,26 +71,34 @@ def measured(
         "min_tokens": size,
         "seed": 1,
     }
-    taken = []
-    for _ in range(rounds + 1):  # the first turn fills the caches of the disk
-        begun = cpu_of(state)
+    taken, inside = [], 0.0
+    for number in range(rounds + 1):  # the first turn fills the caches of the disk
+        begun = cpu_of(state.processes)
         send(state, json.dumps(body))
-        alone = cpu_of(state) - begun
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        taken.append((alone, cpu))
-    alone, cpu = (min(one) for one in zip(*taken[1:], strict=True))
-    return alone, cpu
+        request = cpu_of(state.processes) - begun
+        begun = cpu_of([ready], children=True)
+        own = of_command([OURS, *words], environment)
+        inside += (cpu_of([ready], children=True) - begun) * bool(number)
+        taken.append((request, own, of_command([OURS, "-B", *words], environment)))
+    request, own, alone = (min(one) for one in zip(*taken[1:], strict=True))
+    assert inside > 0, "the ready process has run no command"
+    return request, own + inside / rounds, alone
 
 
-def cpu_of(state: WarmModel) -> float:
-    """Return the seconds of CPU of all processes of a server so far."""
+def of_command(command: list[str], environment: Mapping[str, str]) -> float:
+    """Run a command and return its seconds of CPU."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def cpu_of(processes: list[int], *, children: bool = False) -> float:
+    """Return the seconds of CPU of processes so far, and with those of children that have ended."""
     ticks = 0
-    for one in state.processes:
+    for one in processes:
         fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+        ticks += sum(map(int, fields[11 : 15 if children else 13]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

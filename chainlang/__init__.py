@@ -5,10 +5,9 @@
 True
 """
 
-import importlib as _importlib
-import typing as _typing
+TYPE_CHECKING = False  # `typing` takes as long to import as Python takes to start
 
-if _typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from chainlang.api.auto import auto
     from chainlang.api.chain import Chain
     from chainlang.api.combinators import (
@@ -107,15 +106,18 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """The module of each name, which is imported when the name is first used: `chainlang --help`, or a
 program that imports this package and may need no chain, waits for nothing."""
 
-if not _typing.TYPE_CHECKING:
+if not TYPE_CHECKING:
+    del TYPE_CHECKING
 
     def __getattr__(name: str) -> object:
         """Import a name, or what ``%load_ext chainlang`` calls, which needs IPython."""
+        from importlib import import_module
+
         if name == "load_ipython_extension":
-            return getattr(_importlib.import_module("chainlang.notebook.extension"), name)
+            return getattr(import_module("chainlang.notebook.extension"), name)
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(_importlib.import_module(_HOMES[name]), name)
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
         return found
 
     def __dir__() -> list[str]:

@@ -105,6 +105,8 @@ def findings() -> Iterator[Finding]:
         yield Finding(library, there, detail, install)
     yield from _bwrap()
     yield from _warm()
+    if platform.system() == "Linux":
+        yield from _ready()
     key = "CHAINLANG_OPENAI_API_KEY"
     has_key = "set" if os.environ.get(key) else "not set; only servers that ask for one need it"
     yield Finding(key, bool(os.environ.get(key)), has_key)
@@ -130,6 +132,17 @@ def _warm() -> Iterator[Finding]:
         what, where = f"warm {one.shown}", f"{one.url}, pid {one.pid}, since {one.started}"
         command = f"chainlang warmup {one.shown}" if why else None
         yield Finding(what, not why, f"{where}; {why}" if why else where, command)
+
+
+def _ready() -> Iterator[Finding]:
+    """Look at the processes that are ready for `chainlang ask`."""
+    from chainlang.ready.control import ready_processes
+
+    for one in ready_processes():
+        why = "" if one.is_alike else "; it is of another Python or environment than this command"
+        why = "; it does not answer" if one.running is None else why
+        command = "chainlang warmup" if why else None
+        yield Finding("ready for ask", not why, f"pid {one.pid}{why}", command)
 
 
 def _settings() -> Finding:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from chainlang.cli.flags import examples
 from chainlang.cli.output import counted, emit
 from chainlang.errors import error_of
+
+if TYPE_CHECKING:
+    from chainlang.ready.control import Ready
 
 
 def add(commands: Any, about: str) -> None:
@@ -16,7 +20,8 @@ def add(commands: Any, about: str) -> None:
     parser = commands.add_parser(
         "kill",
         help=about,
-        description="End the servers of `chainlang warmup`, with all of their processes.",
+        description="End the servers of `chainlang warmup`, with all of their processes; with the "
+        "last one the process that is ready for `chainlang ask`, once it runs no command.",
         usage="%(prog)s [MODEL] [options]",
         epilog=examples("chainlang kill", "chainlang kill tiny"),
     )
@@ -46,13 +51,30 @@ def run(options: argparse.Namespace) -> int:
             ended.append((one, one.end()))
         except TimeoutError as error:
             raise error_of("engine", f"the server of {one.shown} can't be ended: {error}") from None
+    ready = end_ready() if next(warm_models(), None) is None else []
     if options.json:
         shown = [{"model": one.shown, "pid": one.pid, "processes": count} for one, count in ended]
-        emit(json.dumps(shown, indent=2))
+        emit(json.dumps([*shown, *({"command": "ask", "pid": one.pid} for one in ready)], indent=2))
         return 0
     for one, count in ended:
         what = counted(count, "process").replace("processs", "processes")
         emit(f"ended {one.shown}: {what}" if count else f"{one.shown} had ended already")
-    if not ended:
+    for process in ready:
+        runs = {0: "", 1: " with the command that it runs"}.get(process.running or 0)
+        runs = f" with the {process.running} commands that it runs" if runs is None else runs
+        emit(f"the ready process {process.pid} ends{runs}")
+    if not (ended or ready):
         emit("no model is warm")
     return 0
+
+
+def end_ready() -> list[Ready]:
+    """End the ready processes of this user, and return them."""
+    if sys.platform != "linux":  # there are none
+        return []
+    from chainlang.ready.control import end, ready_processes
+
+    found = list(ready_processes())
+    for one in found:
+        end(one)
+    return found

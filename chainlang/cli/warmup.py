@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from chainlang.api.stage_types import E
 from chainlang.cli.flags import add_allow, add_functions, examples
@@ -14,6 +16,9 @@ from chainlang.cli.read_chain import read_chain
 from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
 
+if TYPE_CHECKING:
+    from chainlang.ready.control import Ready
+
 
 def add(commands: Any, about: str) -> None:
     """Add the command to the parser; `about` is its line in the list of commands."""
@@ -22,7 +27,8 @@ def add(commands: Any, about: str) -> None:
         help=about,
         description="Start a `vllm serve` with a model in the background, on this machine and for "
         "this user alone. `ask`, `run` and the REPL use it where the model and its settings are "
-        "equal; in Python the setting use_warm does. `chainlang kill` ends it.",
+        "equal; in Python the setting use_warm does. A second process is ready to run "
+        "`chainlang ask` without importing it anew. `chainlang kill` ends both.",
         usage="%(prog)s [MODEL|FILE] [options]",
         epilog=examples(
             "chainlang warmup", "chainlang warmup Qwen/Qwen2.5-0.5B-Instruct",
@@ -53,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     models = models_of(options)
     meter = Meter(standard_display() or say)
+    ready = keep_ready(say)
     with ended(meter):
         found = [warm_up(one, meter.say) for one in models]
     if options.json:
@@ -62,7 +69,26 @@ def run(options: argparse.Namespace) -> int:
         emit(f"{state.shown} is warm{'' if is_new else ' already'}: {state.url}, pid {state.pid}")
         emit(f"  log: {state.log}")
         emit(f"  end: chainlang kill {state.shown}")
+    if ready is not None:
+        emit(f"chainlang ask is ready: pid {ready.pid}, which ends with the last warm model")
     return 0
+
+
+def keep_ready(say: Callable[[str], None]) -> Ready | None:
+    """Return the ready process for commands of this environment; start it if there is none."""
+    from chainlang.cli.ready_process import PROGRAM
+    from chainlang.ready.control import ready_processes, start, wait
+    from chainlang.ready.meeting import address, log_of
+    from chainlang.store.warm_models import starting
+
+    with starting():
+        found = next((one for one in ready_processes() if one.is_alike), None)
+        found = wait(start(PROGRAM)) if found is None else found
+    if found is None:
+        log = Path(log_of(address()))
+        why = (log.read_text(encoding="utf-8").splitlines() or ["it printed nothing"])[-1]
+        say(f"no process is ready for chainlang ask: the one that was started has ended: {why}")
+    return found
 
 
 def models_of(options: argparse.Namespace) -> list[Model]:

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from chainlang.ready import cache_folder as own
+
 
 def cache_folder() -> Path:
     """Return the user's cache folder: ``$XDG_CACHE_HOME/chainlang``, or ``~/.cache/chainlang``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "chainlang"
+    return Path(own.cache_folder())
 
 
 def write_kept(file: Path, document: Any) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from chainlang.ready.cache_folder import cache_folder
 
 
 def usual_folder() -> Path:
     """Return the default folder: ``$XDG_CACHE_HOME/chainlang``, or ``~/.cache/chainlang``."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "chainlang"
+    return Path(cache_folder())

@@ -1,0 +1,1 @@
+"""The ready process: `chainlang ask` in a process that has imported it, beside warm models."""
