@@ -111,13 +111,13 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         """Import a name, or what ``%load_ext chainlang`` calls, which needs IPython."""
-        from importlib import import_module
+        import importlib
 
         if name == "load_ipython_extension":
-            return getattr(import_module("chainlang.notebook.extension"), name)
+            return getattr(importlib.import_module("chainlang.notebook.extension"), name)
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        found = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
         return found
 
     def __dir__() -> list[str]:

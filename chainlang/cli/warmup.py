@@ -59,9 +59,9 @@ def run(options: argparse.Namespace) -> int:
 
     models = models_of(options)
     meter = Meter(standard_display() or say)
-    ready = keep_ready(say)
     with ended(meter):
         found = [warm_up(one, meter.say) for one in models]
+    ready = keep_ready(say)
     if options.json:
         emit(json.dumps([described(state) for state, _ in found], indent=2))
         return 0

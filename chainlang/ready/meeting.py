@@ -41,7 +41,7 @@ def likeness() -> str:
         sys.version, sys.prefix, __file__, sys.flags, sys._xoptions,
         sys.warnoptions, sys.path[1:], umask, os.getresuid(), os.getresgid(), os.getgroups(),
         os.getpriority(os.PRIO_PROCESS, 0),
-        *map(_kind, (sys.stdin, sys.stdout, sys.stderr)),
+        *map(_kind, (sys.__stdin__, sys.__stdout__, sys.__stderr__)),
         *(os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES),
         *(
             resource.getrlimit(getattr(resource, name))
@@ -53,8 +53,8 @@ def likeness() -> str:
 
 
 def _kind(stream: object) -> tuple[object, ...]:
-    names = ("encoding", "errors", "write_through")
-    return tuple(getattr(stream, name, None) for name in names)
+    """Return what Python has chosen for a stream; how it handles errors, a command changes."""
+    return getattr(stream, "encoding", None), getattr(stream, "write_through", None)
 
 
 def address() -> str:

@@ -22,6 +22,7 @@ from chainlang.ready.meeting import (
     SECONDS,
     YES,
     address,
+    connected,
     is_own,
     log_of,
     peer,
@@ -218,6 +219,9 @@ def _listener(path: str) -> socket.socket:
     """Return the socket that listens. Raises `OSError` if another user could reach it."""
     if not is_own(os.path.dirname(path)):
         raise PermissionError(path)
+    with suppress(OSError):
+        connected(path)[0].close()
+        sys.exit("another process is ready already")
     found = socket.socket(socket.AF_UNIX)
     with suppress(FileNotFoundError):
         os.unlink(path)  # of one that was killed: who starts one holds a lock

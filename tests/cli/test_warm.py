@@ -240,9 +240,11 @@ def test_warmup_starts_a_server_and_kill_ends_it(
     assert execute(["warmup", "tiny"]) == 0
     assert f"tiny is warm already: {found['url']}, pid {found['pid']}" in capsys.readouterr().out
     execute(["doctor"])
-    assert f"ok       warm tiny: {found['url']}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"ok       warm tiny: {found['url']}" in said
+    (pid,) = re.findall(r"ok       ready for ask: pid (\d+)\n", said)
     assert execute(["kill", "tiny"]) == 0
-    assert capsys.readouterr().out == "ended tiny: 1 process\n"
+    assert capsys.readouterr().out == f"ended tiny: 1 process\nthe ready process {pid} ends\n"
     assert not state.is_running
     assert [one.name for one in Path(state.log).parent.iterdir()] == ["lock"]
 
