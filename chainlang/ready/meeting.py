@@ -1,4 +1,4 @@
-"""Where a command and the ready process meet: a socket of one user, for processes that are alike.
+"""Socket at which a command and the ready process meet, of one user and for processes alike.
 
 What a process has from its start, and can't be sent to another one, is in the name of the socket.
 So a command finds a ready process that would run it as its own process would, or none. Linux only.
@@ -21,11 +21,11 @@ ENVIRONMENT = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "OPENSSL_")
 """Beginnings of the variables that Python and its libraries read once, as they start."""
 _NAMESPACES = ("mnt", "net", "pid", "user")
 SECONDS = 5.0
-"""How long either side waits for the other, but for the end of a command."""
+"""Seconds that either side waits for the other, but for the end of a command."""
 RUN, LOOK, END = b"r", b"l", b"e"
-"""What is asked of the ready process: to run a command, how many it runs, to end."""
+"""Requests to the ready process: to run a command, to say how many it runs, to end."""
 YES, GO = b"y", b"g"
-"""That it would run a command, and that it is to, after which nothing else runs it."""
+"""Its word that it would run a command, and the order to, after which nothing else runs it."""
 
 
 def folder() -> str:
