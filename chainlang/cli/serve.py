@@ -154,9 +154,12 @@ def callers_of(options: argparse.Namespace) -> tuple[dict[str, Key], dict[str, A
     variables = dict[str, str]()
     for text in options.key:
         name, equals, variable = text.partition("=")
-        if not equals or not name or name in variables:
-            message = f"--key {text}" + (": this name is there twice" if name in variables else "")
-            raise error_of("setting", message, "write --key NAME=env:VARIABLE, once for each name")
+        hint = "write --key NAME=env:VARIABLE, once for each name"
+        if not equals or not name:  # it may be the key itself, so it is not shown
+            message = "--key takes the name of a caller and of a variable, and this one has no name"
+            raise error_of("setting", message, hint)
+        if name in variables:
+            raise error_of("setting", f"--key {name}=...: this name is there twice", hint)
         variables[name] = variable
     own: dict[str, dict[str, Any]] = {name: {} for name in variables}
     every: dict[str, Any] = {}

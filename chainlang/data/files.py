@@ -25,7 +25,7 @@ def files_of(source: Any) -> list[Path] | None:
 
     A folder stands for the files in it, by name, with numbers in their order: ``999.jsonl`` before
     ``1000.jsonl``. Those that begin with a dot or an underscore are left out. Raises `SourceError`
-    for a path that can't be read.
+    for a path that can't be read, and for a file that is named twice.
     """
     if isinstance(source, str | os.PathLike):
         given = [Path(source)]
@@ -33,7 +33,13 @@ def files_of(source: Any) -> list[Path] | None:
         given = [Path(one) for one in source]
     else:
         return None
-    return [file for path in given for file in _inside(path)]
+    found = [file for path in given for file in _inside(path)]
+    seen: dict[Path, Path] = {}
+    for file in found if found[1:] else ():
+        first = seen.setdefault(file.resolve(), file)
+        if first is not file:
+            refuse(file, "this file is named twice", f"the first time as {first}: remove one")
+    return found
 
 
 def _is_path(value: object) -> bool:

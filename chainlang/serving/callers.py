@@ -150,11 +150,11 @@ def _key(name: str, variable: str) -> str:
     """Return the key in an environment variable."""
     if not variable.startswith(_ENV) or not variable.removeprefix(_ENV):
         hint = f"put it into a variable, and write {name}=env:NAME"
-        raise error_of("setting", f"the key of {name} is not read from a variable", hint)
+        raise error_of("setting", f"the key of {name!r} is not read from a variable", hint)
     found = os.environ.get(variable.removeprefix(_ENV), "")
     if not found.strip():
         wanted = variable.removeprefix(_ENV)
-        raise error_of("setting", f"the variable {wanted}, the key of {name}, is not set")
+        raise error_of("setting", f"the variable {wanted}, with the key of {name!r}, is not set")
     return found.strip()
 
 

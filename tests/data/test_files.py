@@ -141,6 +141,17 @@ def test_zstandard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
         read_rows(put(tmp_path, "in.jsonl.zst", zstandard.compress(LINES)))
 
 
+def test_a_file_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    one, other = put(tmp_path, "a.jsonl", LINES), put(tmp_path, "b.jsonl", LINES)
+    for twice in (
+        [one, other, one],
+        [tmp_path, one],
+        [one, tmp_path / ".." / tmp_path.name / "a.jsonl"],
+    ):
+        with pytest.raises(SourceError, match=r"a\.jsonl: this file is named twice"):
+            list(read_rows(twice))
+
+
 def test_numbers_in_the_names_of_a_folder_are_in_their_order(tmp_path: Path) -> None:
     names = [*(f"{number:03}.jsonl" for number in (0, 101, 999, 1000, 1001)), "a.jsonl"]
     for number, name in enumerate(reversed(names)):

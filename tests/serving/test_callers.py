@@ -133,8 +133,8 @@ WRONG = {
     "budget_cost= takes a number": {"budget_cost": float("nan")},
     "window= takes a whole number ≥ 1": {"window": 0},
     "queue= takes a whole number ≥ 0": {"queue": -1},
-    "the key of me is not read from a variable": {"keys": {"me": "sk-1"}},
-    "the variable NOT_SET, the key of me, is not set": {"keys": {"me": "env:NOT_SET"}},
+    "the key of 'me' is not read from a variable": {"keys": {"me": "sk-1"}},
+    "the variable NOT_SET, with the key of 'me', is not set": {"keys": {"me": "env:NOT_SET"}},
     "unknown setting 'widow'": {"widow": 1},
 }
 
