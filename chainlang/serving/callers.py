@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
+from itertools import combinations
 
 from attrs import define, field, frozen
 
@@ -111,6 +112,10 @@ class Caller:
         """Return whether the hash of a key is that of its own, in constant time."""
         return self._digest is not None and hmac.compare_digest(self._digest, digest)
 
+    def shares_key(self, other: Caller) -> bool:
+        """Return whether another caller has the same key."""
+        return self._digest is not None and self._digest == other._digest
+
 
 @frozen
 class Callers:
@@ -121,8 +126,15 @@ class Callers:
 
     @staticmethod
     def of(given: Iterable[Caller], anyone: Allowance) -> Callers:
-        """Return callers with keys, or a single one without."""
+        """Return callers with keys, or a single one without.
+
+        Raises `SettingError` for two with equal keys, which no request would tell apart.
+        """
         found = tuple(given)
+        for one, other in combinations(found, 2):
+            if one.shares_key(other):
+                message = f"{one.name!r} and {other.name!r} have the same key"
+                raise error_of("setting", message, "give each caller a key of its own")
         return Callers(found) if found else Callers((Caller.of(ANYONE, anyone),), has_keys=False)
 
     def of_header(self, authorization: str) -> Caller:

@@ -61,8 +61,13 @@ class Bounds:
     offered: Collection[str] | None = None
     """Names of models; default: all."""
 
-    def faults(self) -> Iterator[Diagnostic]:
-        """Yield what is wrong."""
+    def faults(self, others: Bounds) -> Iterator[Diagnostic]:
+        """Yield what is wrong; a rate that `burst` goes with may be among other bounds."""
+        if self.burst is not None and self.rate is None and others.rate is None:
+            message = "burst= has no effect without rate="
+            yield Diagnostic(
+                "setting", message, None, "add a rate, or leave it out", setting="burst"
+            )
         yield from _whole("burst", self.burst)
         yield from _whole("budget_tokens", self.budget_tokens)
         for name in ("rate", "budget_cost"):
@@ -124,7 +129,9 @@ class Terms:
         own = ("keys", "window", "queue", "strict", "origins", "debug")
         found = Terms(every=Bounds(**bounds), **{n: rest.pop(n) for n in own if n in rest})
         keys = [one for one in found.keys.values() if isinstance(one, Key)]
-        wrong = [one for bound in (found.every, *keys) for one in bound.faults()]
+        rated = next((one for one in keys if one.rate is not None), found.every)
+        wrong = [*found.every.faults(rated)]
+        wrong += (one for key in keys for one in key.faults(found.every))
         if isinstance(found.origins, str):
             found = evolve(found, origins=(found.origins,))
         wrong += faults(found.origins)

@@ -128,7 +128,10 @@ def test_a_budget_of_cost_needs_prices() -> None:
 
 WRONG = {
     "rate= takes a number above 0": {"rate": 0},
-    "burst= takes a whole number": {"burst": 1.5},
+    "burst= takes a whole number": {"burst": 1.5, "rate": 60},
+    "burst= has no effect without rate=": {"burst": 5},
+    "burst= has no effect without": {"keys": {"a": Key(variable="env:PATH", burst=2)}},
+    "'a' and 'b' have the same key": {"keys": {"a": "env:PATH", "b": "env:PATH"}},
     "budget_tokens= takes a whole number": {"budget_tokens": True},
     "budget_cost= takes a number": {"budget_cost": float("nan")},
     "window= takes a whole number ≥ 1": {"window": 0},
@@ -143,6 +146,12 @@ WRONG = {
 def test_wrong_terms_are_refused(message: str) -> None:
     with pytest.raises(SettingError, match=message):
         application(chain("E"), **WRONG[message])
+
+
+def test_a_burst_goes_with_a_rate_of_any_caller() -> None:
+    for own, every in (({"rate": 60}, {"burst": 5}), ({"burst": 5}, {"rate": 60})):
+        keys = {"a": Key(variable="env:PATH", **own)}
+        application(chain("E"), keys=keys, engine=FakeEngine(), **every)
 
 
 def test_a_running_event_loop_is_named() -> None:
