@@ -163,8 +163,9 @@ def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
 def cut_message(stage: Meaning, sample: Sample) -> str:
     """Return why a sample was cut, and what to write instead."""
     texts = () if stage.budgets else free_texts(stage.returns, stage.types)
-    message = why_cut(sample, stage.sampling.max_tokens, texts)
-    if stage.returns is None and not stage.keeps_cut:
+    is_free = stage.returns is None
+    message = why_cut(sample, stage.sampling, texts, is_free=is_free)
+    if is_free and not stage.keeps_cut:
         message += ', or write cut="keep"'
     return f"{message}{_left(sample)}"
 

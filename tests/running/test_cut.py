@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import pytest
@@ -52,9 +53,23 @@ def test_the_beginning_of_a_text_is_no_answer(text: str) -> None:
     result = failed(chain("3:E(max_tokens=7)"), FakeEngine(answers={"": text}))
     assert result.failure is not None
     assert result.failure.message == (
-        'the reply was cut; raise max_tokens, which is 7, or write cut="keep"'
+        "the reply was cut; raise max_tokens, which is 7, or ask for a short answer, "
+        'or write cut="keep"'
     )
     assert kinds(result) == [("cut", 0), ("cut", 1), ("cut", 2)]
+
+
+@pytest.mark.parametrize("again", ["I've lost. ", "4", "so\n\n", "“oui”, non "])
+@pytest.mark.parametrize(
+    ("temperature", "other"), [(0.7, "sample it again with retry, or "), (0, "")]
+)
+def test_a_text_that_repeats_itself_says_what(again: str, temperature: float, other: str) -> None:
+    result = failed(E("m", 1, temperature, max_tokens=33), FakeEngine(answers={"": again * 999}))
+    assert result.failure is not None
+    assert result.failure.message == (
+        f"the reply was cut: its end repeats {json.dumps(again, ensure_ascii=False)}; "
+        f'{other}ask for a short answer, or write cut="keep"'
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +186,9 @@ def test_a_stage_can_keep_what_was_cut() -> None:
     result = made("17 + 25?", engine=FakeEngine(answers={"": "0123456789"}))
     assert [(one.answer, one.finish) for one in result.candidates] == [("01234567", "length")] * 3
     assert kinds(result) == [("cut", 0), ("cut", 1), ("cut", 2)]
-    assert result.events[0].message == "the reply was cut; raise max_tokens, which is 2"
+    assert result.events[0].message == (
+        "the reply was cut; raise max_tokens, which is 2, or ask for a short answer"
+    )
 
 
 KEPT = """
