@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +15,10 @@ from chainlang.cli.flags import Command, add_flags, add_functions, examples
 from chainlang.cli.observed import add_metrics_port, add_trace_endpoint
 from chainlang.cli.output import counted, emit
 from chainlang.cli.read_chain import bind_file
-from chainlang.data import BadRow, read_rows
-from chainlang.errors import ChainlangError, error_of
+from chainlang.cli.run_facts import answers_of, checked, facts_of, listed
 from chainlang.protocol.messages import Usage
 from chainlang.protocol.price import dollars
-from chainlang.scale.progress import UNKNOWN, ShardProgress, noted, progress_of
+from chainlang.scale.progress import ShardProgress, progress_of
 from chainlang.scale.shard_runs import shard_folders
 from chainlang.semantics.functions_file import read_functions
 from chainlang.settings import Shard
@@ -84,7 +82,7 @@ def list_runs(options: argparse.Namespace) -> int:
     root: Path = options.folder
     if not root.is_dir():
         raise no_run(root, "no such folder")
-    found = [_listed(one.parent) for one in sorted(root.glob("**/graph.json"))]
+    found = [listed(one.parent) for one in sorted(root.glob("**/graph.json"))]
     if options.json:
         emit(json.dumps(found, indent=2))
         return 0
@@ -103,7 +101,7 @@ def show(options: argparse.Namespace) -> int:
     if not is_run(options.folder) and (folders := shard_folders(options.folder)):
         _show_shards(options.folder, progress_of(folders), as_json=options.json)
         return 0
-    found = _facts(_checked(options.folder))
+    found = facts_of(checked(options.folder))
     if options.json:
         emit(json.dumps(found, indent=2))
         return 0
@@ -169,7 +167,7 @@ def _status(one: ShardProgress) -> str:
 
 def compare(options: argparse.Namespace) -> int:
     """Print the rows whose answers differ; return 1 if there are some."""
-    first, second = (_answers(_checked(one)) for one in (options.folder, options.other))
+    first, second = (answers_of(checked(one)) for one in (options.folder, options.other))
     both = [one for one in first if one in second]
     differing = [one for one in both if first[one] != second[one]]
     found = {
@@ -199,95 +197,11 @@ def resume(options: argparse.Namespace) -> int:
     """Run the chain of a folder over its rows again; what is recorded is not run again."""
     if options.shard is None and (shard := Shard.named(options.output.resolve().name)):
         options.shard = str(shard)
-    text = (_checked(options.output) / "graph.json").read_text(encoding="utf-8")
+    text = (checked(options.output) / "graph.json").read_text(encoding="utf-8")
     chain = Chain.from_json(text)
     if options.functions is not None:
         chain = bind_file(chain, read_functions(options.functions))
     return run_command.run_chain(chain, options)
-
-
-def _listed(folder: Path) -> dict[str, Any]:
-    """Return what a run folder says of its run; of one that can't be read, why."""
-    try:
-        return _facts(folder)
-    except ChainlangError as error:
-        why = error.diagnostics[0].message
-        return {"folder": str(folder), "status": "unreadable", "stopped": why} | _UNREADABLE
-
-
-_UNREADABLE: dict[str, Any] = {"chain": None, "rows": None}
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    """Return what `metadata.json` and `graph.json` say of a run."""
-    path = folder / "metadata.json"
-    found: dict[str, Any] = {}
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise error_of("file", f"{path}: not JSON") from error
-        if not _is_metadata(found):
-            raise error_of("file", f"{path}: not the metadata of a run")
-    chain = found.get("chain")
-    if chain is None:
-        chain = str(Chain.from_json((folder / "graph.json").read_text(encoding="utf-8")))
-    so_far = noted(folder) if not found else None
-    if so_far is not None:
-        found = {
-            "rows": {"read": so_far.rows, "failed": so_far.failed},
-            "usage": so_far.usage.as_json(),
-            "samples": so_far.samples,
-        }
-    return {
-        "folder": str(folder),
-        "status": found.get("status", UNKNOWN),
-        "stopped": found.get("stopped"),
-        "chain": chain,
-        "rows": found.get("rows"),
-        "usage": found.get("usage"),
-        "samples": found.get("samples"),
-        "cost_by_model": found.get("cost_by_model") or {},
-        "seconds": found.get("seconds"),
-        "started": found.get("started"),
-        "events": found.get("events") or {},
-        "models": [*found.get("models", {})],
-    }
-
-
-def _is_metadata(found: Any) -> bool:
-    shapes = {"chain": str, "rows": dict, "usage": dict, "events": dict, "models": dict}
-    return isinstance(found, dict) and all(
-        isinstance(found[name], shape) for name, shape in shapes.items() if name in found
-    )
-
-
-def _checked(folder: Path) -> Path:
-    """Return a run folder. Raises `SourceError` for any other path."""
-    if not is_run(folder):
-        raise no_run(folder, "not a run folder" if folder.exists() else "no such folder")
-    return folder
-
-
-def _answers(folder: Path) -> dict[str, Any]:
-    """Return the answers of a run by the ids of its rows, and branches."""
-    found: dict[str, Any] = {}
-    for row in _lines(folder / "answers"):
-        if not row.get("candidate"):
-            branch = f" {row['branch']}" if row.get("branch") else ""
-            found[f"{row['id']}{branch}"] = row.get("answer")
-    return found
-
-
-def _lines(folder: Path) -> Iterator[Mapping[str, Any]]:
-    parts = sorted(folder.glob("*.jsonl"), key=lambda one: int(one.stem))
-    if not parts:
-        hint = "only runs with the format jsonl, which have finished rows, can be compared"
-        raise error_of("file", f"{folder}: no .jsonl file", hint)
-    for row in read_rows(parts):
-        if isinstance(row, BadRow):
-            raise error_of("file", f"{row.file}, line {row.number}: {row.message}")
-        yield row.fields
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ from chainlang.settings import Shard
 from chainlang.store.cleanup import JOURNAL
 from chainlang.store.resume import OUTPUT
 from chainlang.store.sample_codec import fits
+from chainlang.store.stored_results import read_metadata
 
 
 @frozen
@@ -69,28 +70,19 @@ def progress_of(folders: Iterable[Path]) -> list[ShardProgress]:
 
 
 def _progress(folder: Path, shard: Shard) -> ShardProgress:
-    one = noted(folder) or _said(folder / "metadata.json")
-    return ShardProgress(shard, _status(folder / "metadata.json"), one.rows, one.failed, one.usage)
+    """Return the progress of a shard; one that is resumed has the status of its last end."""
+    said = read_metadata(folder)
+    one = noted(folder) or _said(said)
+    return ShardProgress(shard, said.get("status", UNKNOWN), one.rows, one.failed, one.usage)
 
 
-def _said(path: Path) -> Noted:
+def _said(found: Mapping[str, Any]) -> Noted:
     """Return what the metadata of a run say, whose journal may be in a database."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         rows = found["rows"]
         return Noted(rows["read"], rows["failed"], Usage.of_json(found["usage"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return Noted()
-
-
-def _status(path: Path) -> str:
-    """Return the status of a run; one that is resumed has that of its last end."""
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["status"])
-    except FileNotFoundError:
-        return UNKNOWN
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise error_of("file", f"{path}: not the metadata of a run") from error
 
 
 def _note(path: Path) -> tuple[Mapping[str, Any], int]:

@@ -45,15 +45,35 @@ def metadata_of(folder: Path) -> dict[str, Any]:
     """
     if not is_run(folder):
         raise no_run(folder, "not a run folder" if folder.exists() else "no such folder")
-    path = folder / METADATA
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise error_of("file", f"{path}: {error}") from error
+    found = read_metadata(folder)
     if found.get("status") != "complete":
         what = f"{folder}: this run is not complete"
         raise error_of("file", what, "run the same command again, which resumes it")
-    return dict(found)
+    return found
+
+
+_SHAPES = {"status": str, "chain": str, "rows": dict, "usage": dict, "events": dict, "models": dict}
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Return what ``metadata.json`` says of a run; empty without one, as while it runs.
+
+    Raises `SourceError` for a file that can't be read, or has no metadata.
+    """
+    path = folder / METADATA
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise error_of("file", f"{path}: {error.strerror}") from error
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(
+        isinstance(found[name], shape) for name, shape in _SHAPES.items() if name in found
+    ):
+        raise error_of("file", f"{path}: not the metadata of a run")
+    return found
 
 
 def no_run(folder: Path, why: str) -> ChainlangError:
