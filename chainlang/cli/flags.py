@@ -69,12 +69,18 @@ class Command(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"unknown value {value!r}: {hint}")
 
 
+_OF_RUNS = (
+    "-i", "-o", "--input", "--output", "--workers", "--log-format", "--metrics-port",
+    "--trace-endpoint",
+)  # fmt: skip
+
+
 def _of_runs(flag: str) -> str | None:
     """Return the hint of a flag that only a run over rows has; None for any other."""
     from chainlang.settings import RunSettings
 
     name = flag.removeprefix("--").replace("-", "_")
-    is_flag = flag in ("-i", "-o", "--input", "--output")
+    is_flag = flag in _OF_RUNS
     if not is_flag and not (flag.startswith("--") and name in RunSettings.names()):
         return None
     return "it is a flag of chainlang run"

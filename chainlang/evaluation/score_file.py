@@ -19,6 +19,7 @@ from chainlang.store.stored_results import metadata_of
 from chainlang.store.table_formats import json_line
 
 FORMAT = 1
+_AGAIN = "score the run again: chainlang eval FOLDER --target COLUMN"
 
 
 def save(evaluation: Evaluation, folder: Path) -> None:
@@ -58,12 +59,14 @@ def saved(folder: Path) -> Evaluation:
             raise error_of("file", f"{path}: the format {about['format']} is of another version")
         if about["run_ended"] != metadata_of(folder)["ended"]:
             what = f"{folder}: the run has gone on since it was scored"
-            raise error_of("file", what, "score it again: chainlang eval FOLDER --target COLUMN")
+            raise error_of("file", what, _AGAIN)
         scores = []
         for row in read_rows(folder / SCORES):
             if isinstance(row, BadRow):
                 raise error_of("file", f"{folder / SCORES}: {row.message}")
             scores.append(Score(**{"read": None, **row.fields}))
+        if len(scores) != about["rows"]:
+            raise ValueError
         return Evaluation(
             str(folder),
             about["metric"],
@@ -72,6 +75,8 @@ def saved(folder: Path) -> Evaluation:
             Usage.of_json(about["judge_usage"]),
             folder=folder,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        hint = "score the run again: chainlang eval FOLDER --target COLUMN"
-        raise error_of("file", f"{path}: not the scores of a run: {error}", hint) from error
+    except OSError as error:
+        raise error_of("file", f"{path}: {error.strerror}", _AGAIN) from error
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{folder}: {SCORES} and {EVALUATION} are not what chainlang eval has written"
+        raise error_of("file", what, _AGAIN) from error

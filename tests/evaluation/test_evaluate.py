@@ -87,6 +87,27 @@ def test_a_run_that_goes_on_loses_its_scores(tmp_path: Path) -> None:
         compare(tmp_path / "a", tmp_path / "b")
 
 
+@pytest.mark.parametrize("damage", ["a line", "another line", "no evaluation", "no JSON"])
+def test_scores_that_are_damaged_are_not_compared(damage: str, tmp_path: Path) -> None:
+    for name in "ab":
+        evaluated(tmp_path / name)
+        scores, about = (tmp_path / name / one for one in ("scores.jsonl", "evaluation.json"))
+        lines = scores.read_text().splitlines(keepends=True)
+        match damage:
+            case "a line":  # of both: what is left can be compared
+                scores.write_text("".join(lines[1:]))
+            case "another line":
+                scores.write_text('{"a": 1}\n')
+            case "no evaluation":
+                about.write_text("[]")
+            case "no JSON":
+                about.write_text("{")
+    with pytest.raises(ChainlangError) as caught:
+        compare(tmp_path / "a", tmp_path / "b")
+    assert "are not what chainlang eval has written" in str(caught.value)
+    assert "__init__" not in str(caught.value)
+
+
 def test_a_missing_target_is_found_before_the_first_row() -> None:
     used = engine()
     for rows, message in (
