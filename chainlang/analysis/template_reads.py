@@ -7,6 +7,8 @@ offset. Loop variables, ``set`` and filters over lists are followed, so that
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,15 +100,23 @@ def all_of_expression(expression: str) -> Reads:
 
 
 def tokens(template: str, state: str | None = None) -> Iterator[tuple[int, str, str]]:
-    """Yield the tokens of a template: offset, kind and text."""
+    """Yield the tokens of a template: offset, kind and text.
+
+    >>> [at for at, kind, text in tokens("a\\r\\nb\\rc\\n{{ d }}") if text == "d"]
+    [10]
+    """
+    plain = _LINE_END.sub("\n", template)  # as the lexer has it
+    pairs = [pair.start() - earlier for earlier, pair in enumerate(_PAIR.finditer(template))]
     at = 0
     for _, kind, text in environment().lexer.tokeniter(template, None, None, state):
-        found = template.find(text, at)  # skips white space removed by ``-``
-        if found < 0:  # a line that ends in \r\n, which the lexer changes to \n
-            at += len(text) + text.count("\n")
-            continue
-        yield found, kind, text
-        at = found + len(text)
+        at = plain.index(text, at)  # skips white space removed by ``-``
+        end = at + len(text)
+        start, stop = at + bisect_left(pairs, at), end + bisect_left(pairs, end)
+        yield start, kind, template[start:stop]
+        at = end
+
+
+_LINE_END, _PAIR = re.compile(r"\r\n|\r|\n"), re.compile(r"\r\n")
 
 
 def _stream(template: str, state: str | None) -> Any:
