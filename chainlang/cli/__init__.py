@@ -20,7 +20,7 @@ from chainlang.cli import interrupt
 from chainlang.cli.flags import Command
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.diagnostics.suggest import suggest
-from chainlang.errors import ChainlangError, ChainlangWarning
+from chainlang.errors import ChainlangError, ChainlangWarning, SourceError
 
 SUCCESS, BAD_INPUT = 0, 2
 COMMANDS: Mapping[str, str] = {
@@ -143,6 +143,7 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
             hint = "redirect it to a file, or to /dev/null"
             message = "stdout is closed, so there is no place for the result"
             raise NoOutput([Diagnostic("file", message, hint=hint)])
+        _check_stdin(options)
         with warnings.catch_warnings():
             warnings.simplefilter("always", ChainlangWarning)
             warnings.showwarning = show
@@ -152,6 +153,15 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
         report(error.diagnostics, as_json=as_json, log_format=log_format())
         return BAD_INPUT
     return status
+
+
+def _check_stdin(options: argparse.Namespace) -> None:
+    """Raise `SourceError` if two arguments are read from stdin."""
+    several = (getattr(options, name, None) for name in ("chain", "input", "question"))
+    words = (one for each in several for one in (each if isinstance(each, list) else [each]))
+    if sum(str(one) == "-" for one in words) > 1:
+        hint = "write the chain, the rows or the question into a file"
+        raise SourceError([Diagnostic("file", "- is stdin, which can be read once", hint=hint)])
 
 
 def command_line(only: str | None = None) -> argparse.ArgumentParser:

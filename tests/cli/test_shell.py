@@ -264,6 +264,20 @@ def test_a_dash_is_stdin(run, monkeypatch, words, text, status, printed):
     assert run(*words)[:2] == (status, printed)
 
 
+@pytest.mark.parametrize("words", [["run", "-", "-i", "-", "-o", "-"], ["ask", "-", "-"]])
+def test_stdin_is_read_once(run, words):
+    code, _, err = run(*words)
+    assert code == 2
+    assert "- is stdin, which can be read once" in err
+
+
+def test_an_empty_stdin_is_named(run, monkeypatch):
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b""))))
+    assert "stdin: this file is empty" in run("run", "E", "-i", "-", "-o", "-")[2]
+
+
 # ---------------------------------------------------------------- narrow terminals
 
 
