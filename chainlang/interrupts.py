@@ -42,6 +42,7 @@ class _Recorder:
     """
 
     def __init__(self) -> None:
+        self.thread = threading.get_ident()
         self.depth = 0
         self.is_waiting = False
 
@@ -106,7 +107,7 @@ def interrupts_deferred() -> AbstractContextManager[None]:
     Has an effect in the main thread only, since Ctrl-C does not interrupt others. A handler with a
     true attribute `ends_loading` is not deferred in a `loading` block, since it ends the process.
     """
-    if _recorder is not None and threading.current_thread() is threading.main_thread():
+    if _recorder is not None and _recorder.thread == threading.get_ident():
         return _recorder
     return _replaced()
 

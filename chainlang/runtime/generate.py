@@ -248,8 +248,10 @@ class _StageRun:
         outcomes = self.receive(ranges, asked, unmade, (yield asked))
         if self.step.stage.tools:
             outcomes = yield from self.with_tools(outcomes, ranges)
+        if self.step.tries.times == 1:
+            return outcomes
         bad = {index: one for index, one in enumerate(outcomes) if isinstance(one.made, StageError)}
-        if bad and self.step.tries.times > 1:
+        if bad:
             resampled = yield All(tuple(self.again(one) for one in bad.values()))
             for index, one in zip(bad, resampled, strict=True):
                 if isinstance(one, RowFailed):  # the row's budget is used up

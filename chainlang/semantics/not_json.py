@@ -75,8 +75,12 @@ def json_only(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def left_out(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the fields that have, or are, values that JSON can't hold."""
-    names = [name for name, one in fields.items() if type(one) is not str and _has_any(one)]
+    names = [name for name, one in fields.items() if type(one) not in _ATOMS and _has_any(one)]
     return tuple(names)
+
+
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+"""Types of values that are JSON, and hold no other values."""
 
 
 def omissions(names: Iterable[str]) -> tuple[Event, ...]:

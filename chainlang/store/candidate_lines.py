@@ -43,6 +43,8 @@ class CandidateLines:
     row_id: str
     part: str
     """Part of the tables that has the row."""
+    _heads: dict[str, str] = field(factory=dict)
+    """Beginnings of lines by branch, empty for those that UTF-8 can't encode."""
     _texts: dict[int, str] = field(factory=dict)
     """JSON of the candidates so far by their identities, empty for those that JSON can't hold."""
 
@@ -76,9 +78,13 @@ class CandidateLines:
             table.add_lines(lines, self.part)
 
     def _head(self, branch: str) -> str:
-        """Return the beginning of the lines of a branch; empty if UTF-8 can't encode it."""
-        said = _TEXT(branch) if branch else "null"
-        return _safe(f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": {said}')
+        """Return the beginning of the lines of a branch."""
+        known = self._heads.get(branch)
+        if known is None:
+            said = _TEXT(branch) if branch else "null"
+            text = f'{{"row": {self.number}, "id": {_TEXT(self.row_id)}, "branch": {said}'
+            known = self._heads[branch] = _safe(text)
+        return known
 
 
 def _text(one: Candidate) -> str:

@@ -170,7 +170,9 @@ class Output:
     def _write_stages(self, flow: Flow, lines: CandidateLines) -> None:
         """Write the candidates of all stages of a row, and what was not enforced of theirs."""
         stages = self.stages
-        for branch, entry in trace_of(flow):
+        # Most rows are a record, whose entries are of no branch.
+        whole = [("", one) for one in flow.trace] if isinstance(flow, Record) else None
+        for branch, entry in trace_of(flow) if whole is None else whole:
             for one in entry.candidates:
                 if one.unkept and not isinstance(flow, RowFailure):
                     self.unkept.setdefault(entry.stage, {}).update(dict.fromkeys(one.unkept))

@@ -19,7 +19,7 @@ from chainlang.plan.visit import inner, named
 from chainlang.semantics.combinators import MARKS, ONCE
 from chainlang.semantics.record import Candidate, TraceEntry
 from chainlang.semantics.seeds import Place
-from chainlang.store.candidate_lines import Further
+from chainlang.store.candidate_lines import NONE, Further
 from chainlang.store.folder_names import folder_name
 
 Numbers: TypeAlias = dict[str, int | None]
@@ -123,15 +123,17 @@ class StageTables:
         """Return the folder of a completed stage, and further columns of each candidate."""
         stage, place, arms = entry.stage, entry.place, entry.arms
         found: list[Further] = []
-        folder = ""
+        folder, further, last = "", NONE, None
         for one in entry.candidates:
-            key = (stage, place, arms, one.place)
-            known = self._columns.get(key)
-            if known is None:
-                if len(self._columns) >= _MOST:
-                    self._columns.clear()
-                known = self._columns[key] = self._of(entry, one)
-            folder, further = known
+            if one.place is not last:  # the samples of one prompt share it
+                last = one.place
+                key = (stage, place, arms, last)
+                known = self._columns.get(key)
+                if known is None:
+                    if len(self._columns) >= _MOST:
+                        self._columns.clear()
+                    known = self._columns[key] = self._of(entry, one)
+                folder, further = known
             found.append(further)
         return folder, found
 

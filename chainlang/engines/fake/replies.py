@@ -14,8 +14,10 @@ from chainlang.engines.early_completion import completed
 from chainlang.engines.fake import sampling
 from chainlang.engines.fake.schemas import sample_value
 from chainlang.engines.fake.tokenizer import CHARACTERS_PER_TOKEN
+from chainlang.protocol.json_encoder import encoder
 from chainlang.protocol.messages import FIRST_PARAMETERS, Request, Sample, Sampling, later
 
+_ENCODE = encoder(ascii_only=True, nan=True)
 _DIGITS = 10  # number of different free-text replies without a script
 _ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
 
@@ -55,7 +57,7 @@ def key_of(request: Request) -> tuple[str, str]:
     asked = [request.model, prompt, _parameters(request.sampling), request.schema]
     more = [request.template_args] if request.template_args else []
     more += [f"prefix {request.prefix}"] if request.prefix else []
-    return json.dumps(asked)[:-1], "".join(f", {json.dumps(one)}" for one in more)
+    return _ENCODE(asked)[:-1], "".join(f", {_ENCODE(one)}" for one in more)
 
 
 def generated(key: tuple[str, str], request: Request, schema: Any, index: int) -> str:

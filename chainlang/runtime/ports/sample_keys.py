@@ -17,7 +17,14 @@ from attrs import field, frozen
 
 from chainlang.protocol.fingerprints import CONTEXT, is_dated, of_format_1, without_bounds
 from chainlang.protocol.json_encoder import encoder
-from chainlang.protocol.messages import FIRST_PARAMETERS, Fingerprint, Message, Request, later
+from chainlang.protocol.messages import (
+    FIRST_PARAMETERS,
+    Fingerprint,
+    Message,
+    Request,
+    Sampling,
+    later,
+)
 
 
 @frozen
@@ -60,7 +67,8 @@ def format_1(fingerprint: Fingerprint) -> MakeKeys:
         if dated:  # the date of such samples is not known
             return Keys([])
         parts = [engine, request.model, _messages(request), _parameters(request.sampling)]
-        base = _hashed([*parts, request.schema, *_marks(request), *_budgets(request)])
+        marks = (*later(request.sampling), *_marks(request))
+        base = _hashed([*parts, request.schema, *marks, *_budgets(request)])
         return Keys(_each(base, request))
 
     return make
@@ -83,18 +91,28 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
     engine = _text(without_bounds(fingerprint))
     dated = is_dated(fingerprint)
     begins: dict[str, str] = {}
+    parameters: dict[int, _Parameters] = {}
+    """Parameters by identity: 0 is another text than 0.0, and equal to it."""
 
     def make(request: Request) -> Keys:
         sampling = request.sampling
-        # The beginning is the same for all requests of a model.
+        # The beginning is the same for all requests of a model, the parameters for a step.
         begin = begins.get(request.model)
         if begin is None:
             begin = begins[request.model] = _ENCODE([2, engine, request.model])[:-1]
-        marks = _marks(request, request.date if dated else None)
-        rest = _ENCODE([_messages(request), _unbounded(sampling), request.schema, *marks])
-        base = hashlib.blake2b(f"{begin}, {rest[1:]}".encode(), digest_size=16)
+        known = parameters.get(id(sampling))
+        if known is None:
+            if len(parameters) >= _MOST:
+                parameters.clear()
+            known = parameters[id(sampling)] = _Parameters.of(sampling, context)
+        marks = (*known.later, *_marks(request, request.date if dated else None))
+        rest = f"{known.unbounded}, {_ENCODE((request.schema, *marks))[1:]}"
+        text = f"{begin}, {_text_of(request)}, {rest}"
+        base = hashlib.blake2b(text.encode(), digest_size=16)
         whole = _each(base, request)
-        base.update(_ENCODE([sampling.max_tokens, context, *_budgets(request)]).encode())
+        budgets = _budgets(request)
+        bounds = _ENCODE((sampling.max_tokens, context, *budgets)) if budgets else known.bounds
+        base.update(bounds.encode())
         return Keys(_each(base, request), whole)
 
     return make
@@ -109,10 +127,42 @@ or journals may have entries of it.
 """
 
 _ENCODE = encoder(ascii_only=True, nan=True)
+_QUOTED = json.encoder.encode_basestring_ascii
+_MOST = 1024  # parameters that are kept; of a run they are those of its stages, or of their rows
 # Not cached by equality: 0 and 0.0 are equal and differ as JSON, so a key would depend on which of
 # them a process has met first.
 _parameters = attrgetter(*FIRST_PARAMETERS)
 _unbounded = attrgetter(*(name for name in FIRST_PARAMETERS if name != "max_tokens"))
+
+
+@frozen
+class _Parameters:
+    """Sampling parameters, and their parts in keys."""
+
+    sampling: Sampling
+    """Themselves, so that no others have their identity."""
+    unbounded: str
+    """JSON of those that are no bounds."""
+    bounds: str
+    """JSON of the bounds, with the context of the model."""
+    later: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def of(cls, sampling: Sampling, context: object) -> _Parameters:
+        bounds = _ENCODE((sampling.max_tokens, context))
+        return cls(sampling, _ENCODE(_unbounded(sampling)), bounds, later(sampling))
+
+
+def _text_of(request: Request) -> str:
+    """Return the JSON of `_messages`."""
+    each = [
+        f'["{one.role}", {_QUOTED(one.text)}]'
+        for one in request.messages
+        if not (one.images or one.calls or one.call_id)
+    ]
+    if len(each) == len(request.messages):  # as of most requests, and without an encoder
+        return f"[{', '.join(each)}]"
+    return _ENCODE(_messages(request))
 
 
 def _messages(request: Request) -> list[tuple[object, ...]]:
@@ -130,11 +180,11 @@ def _of_tools(message: Message) -> tuple[object, ...]:
 
 
 def _marks(request: Request, date: str | None = None) -> list[Any]:
-    """Return what else a sample depends on; nothing for most requests.
+    """Return what a sample depends on besides the parameters; nothing for most requests.
 
     `date` is None for a model whose prompts do not depend on it.
     """
-    marks: list[Any] = [*later(request.sampling)]
+    marks: list[Any] = []
     if request.top_logprobs:
         marks.append(["top_logprobs", request.top_logprobs])
     if request.labels:
