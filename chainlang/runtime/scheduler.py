@@ -104,10 +104,10 @@ class Scheduler:
         while self._arrived and not self._row_done:
             one = self._arrived.popleft()
             match one:
-                case Delta():
-                    self._hear(one)
                 case Completion() | Failure():
                     self._hand_out(one)
+                case Delta():
+                    self._hear(one)
                 case (task, slot, value):
                     self._deliver(task, slot, value)
         if not self._arrived:

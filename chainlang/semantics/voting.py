@@ -124,7 +124,7 @@ def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
     if not votes:
         raise ValueError("no candidates")
     weights = weights or {**votes}
-    winner = max(weights, key=lambda key: weights[key])  # the first of the heaviest
+    winner = max(weights, key=weights.__getitem__)  # the first of the heaviest
     answer, candidate = first[winner]
     fields = {
         **candidate.fields,

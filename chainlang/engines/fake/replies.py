@@ -67,9 +67,9 @@ def generated(key: tuple[str, str], request: Request, schema: Any, index: int) -
     """
     number = request.seed + index if request.sampling.temperature > 0 else "null"
     text = f"{key[0]}, {number}{key[1]}]"
-    numbers = _hashed(text)
     if schema is None:
-        return sampling.chosen(text, request.sampling) or str(next(numbers) % _DIGITS)
+        return sampling.chosen(text, request.sampling) or str(_number(_state(text)) % _DIGITS)
+    numbers = _hashed(text)
     return json.dumps(sample_value(schema, schema, lambda bound: next(numbers) % bound))
 
 
@@ -82,7 +82,16 @@ def _parameters(given: Sampling) -> tuple[Any, ...]:
 
 def _hashed(text: str) -> Iterator[int]:
     """Yield pseudo-random numbers of 64 bits that depend on a text alone."""
-    state = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    state = _state(text)
     while True:
-        yield int.from_bytes(state[:8], "big")
+        yield _number(state)
         state = hashlib.blake2b(state, digest_size=16).digest()
+
+
+def _state(text: str) -> bytes:
+    """Return what the first number of `_hashed` is made of."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _number(state: bytes) -> int:
+    return int.from_bytes(state[:8], "big")

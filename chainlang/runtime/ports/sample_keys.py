@@ -106,7 +106,9 @@ def format_2(fingerprint: Fingerprint) -> MakeKeys:
                 parameters.clear()
             known = parameters[id(sampling)] = _Parameters.of(sampling, context)
         marks = (*known.later, *_marks(request, request.date if dated else None))
-        rest = f"{known.unbounded}, {_ENCODE((request.schema, *marks))[1:]}"
+        schema = "null" if request.schema is None else _QUOTED(request.schema)
+        more = f", {_ENCODE(marks)[1:]}" if marks else "]"
+        rest = f"{known.unbounded}, {schema}{more}"
         text = f"{begin}, {_text_of(request)}, {rest}"
         base = hashlib.blake2b(text.encode(), digest_size=16)
         whole = _each(base, request)
