@@ -266,6 +266,14 @@ class Timed(Client):
 
     turns: Iterator[Transient | None] = iter(())
     times: list[float]
+    refusals = 0
+    """Number of requests that the rate limits fail to admit."""
+
+    async def admitted(self, content: bytes, most: int) -> str:
+        if self.refusals:
+            self.refusals -= 1
+            raise Transient("the rate limits at redis failed")
+        return await super().admitted(content, most)
 
     async def _exchange(self, *_: object, **__: object) -> Response:
         self.times.append(self._retry.clock())
@@ -275,7 +283,9 @@ class Timed(Client):
         return Response({0: Sample("a", "stop", 1)}, Usage(1, 1, 0, 1))
 
 
-def timed(count: int, *, fail: Sequence[Iterator[Transient | None]] = (), **more: Any) -> Any:
+def timed(
+    count: int, *, fail: Sequence[Iterator[Transient | None]] = (), refusals: int = 0, **more: Any
+) -> Any:
     """Send requests to two such addresses; return what became of each, and both clients."""
     loop = VirtualLoop()
     asked: dict[str, Any] = {"deadline": None, "patient": True} | more.pop("asked", {})
@@ -291,6 +301,7 @@ def timed(count: int, *, fail: Sequence[Iterator[Transient | None]] = (), **more
         end = Endpoint.of(SERVICE, f"http://localhost:{number + 1}/v1", None)
         made = Timed(end, ChatDialect(), retry=retry, limits_redis=None, **given)
         made.times, made.turns = [], fail[number] if fail else iter(())
+        made.refusals = refusals
         clients.append(made)
     sender = Addresses(clients, retry)
     sent = (
@@ -330,6 +341,11 @@ def test_an_impatient_request_does_not_wait_for_all_addresses() -> None:
     fail = [iter([Transient("slow down", 60.0)]), iter([Transient("broken")])]
     (answered,), _ = timed(1, fail=fail, asked={"patient": False})
     assert isinstance(answered, Response)
+
+
+def test_a_request_that_the_rate_limits_fail_to_admit_gives_its_slot_back() -> None:
+    found, _ = timed(3, refusals=3, concurrency=1)
+    assert [type(one) for one in found] == [Response] * 3
 
 
 def test_each_round_of_all_addresses_is_an_attempt() -> None:

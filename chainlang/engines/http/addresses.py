@@ -183,7 +183,11 @@ class Addresses:
                 if turn.is_trial or not address.is_open or self._are_open(tried):
                     break
                 await turn.end()  # it has failed while this request waited for a slot
-            turn.name = await address.client.admitted(content, most)
+            try:
+                turn.name = await address.client.admitted(content, most)
+            except Transient:
+                await turn.end()
+                raise
 
         async def exchange() -> Response:
             address = turn.address
