@@ -6,10 +6,13 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from chainlang import tiny
 from chainlang.cli.flags import examples
-from chainlang.cli.output import emit, say
+from chainlang.cli.output import emit
+from chainlang.errors import error_of
 
 
 def add(commands: Any, about: str) -> None:
@@ -69,23 +72,32 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show(names: Sequence[str], *, as_json: bool) -> int:
-    """Print what each name means, and each fact with its source; return 1 for an unknown name."""
+    """Print what each name means, and each fact with its source.
+
+    Raises `EngineError` for a name that is none of a model, a folder or the hub.
+    """
     from chainlang.models.declaration import Declaration
     from chainlang.models.facts import facts_of
     from chainlang.models.lookup import lookup, policy_of
     from chainlang.models.policy import SIGN
+    from chainlang.session.engine_pool import check_name
     from chainlang.settings import RunSettings
 
     settings = RunSettings.of({})
-    status, document = 0, {}
+    document: dict[str, Any] = {}
     for name in names:
         if name.startswith(SIGN):
-            emit(f"{name}: {policy_of(name, settings)}")
+            policy = policy_of(name, settings)
+            document[name] = {"policy": str(policy)}
+            if not as_json:
+                emit(f"{name}: {policy}")
             continue
         found = lookup(name, settings)
         if found is None:
-            say(f"{name}: a folder or a name on the hub, of which nothing is known here")
-            status = 1
+            check_name(name, (), settings)
+            document[name] = {}
+            if not as_json:
+                emit(f"{name}: {_unlisted(name)}")
             continue
         model = found.model
         known = facts_of(model, settings)
@@ -101,28 +113,40 @@ def _show(names: Sequence[str], *, as_json: bool) -> int:
                 emit(f"  {key:17}  {shown_fact(one.value):42}  {source}".rstrip())
     if as_json:
         emit(json.dumps(document, indent=2))
-    return status
+    return 0
+
+
+def _unlisted(name: str) -> str:
+    """Return what a name is that is no model of a server and of no file."""
+    if name == tiny.NAME:
+        return "the model in the package"
+    what = "a folder" if Path(name).exists() else "a name on the hub"
+    return f"{what}, which vLLM loads; nothing is known of it here"
 
 
 def _probe(names: Sequence[str], *, as_json: bool) -> int:
-    """Print what the servers of some models honour; return 1 for one that can't be probed."""
+    """Print what the servers of some models honour.
+
+    Raises `EngineError` for a model that has no server, or one with another protocol.
+    """
     from attrs import asdict
 
     from chainlang.models.lookup import lookup
     from chainlang.models.open_engines import arguments_of, probed
     from chainlang.models.server_arguments import reached
+    from chainlang.session.engine_pool import check_name
     from chainlang.settings import RunSettings
 
     settings = RunSettings.of({})
-    status, document = 0, {}
+    document = {}
     for name in names:
         found = lookup(name, settings)
+        if found is None:
+            check_name(name, (), settings)
         if found is None or found.model.engine != "openai":
-            say(
-                f"{name}: no model of a server with OpenAI's protocol, so there is nothing to probe"
-            )
-            status = 1
-            continue
+            message = f"{name} is no model of a server with OpenAI's protocol"
+            hint = "there is nothing to probe: what it honours is known"
+            raise error_of("engine", message, hint, kind="model", subject=name)
         arguments = reached(found.model, arguments_of(found.model), settings)
         one = probed(found.model, arguments)
         document[name] = asdict(one)
@@ -130,7 +154,7 @@ def _probe(names: Sequence[str], *, as_json: bool) -> int:
             emit(f"{name}: {one}")
     if as_json:
         emit(json.dumps(document, indent=2))
-    return status
+    return 0
 
 
 def shown_fact(value: object) -> str:

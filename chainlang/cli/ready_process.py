@@ -53,7 +53,7 @@ def main() -> NoReturn:
     atexit.register(leave)  # the first that is registered is called last
     process = ReadyProcess(prepared())
     os.chdir("/")
-    words = process.next_command(_is_needed)
+    words = process.next_command(_Needed())
     from chainlang.cli import main as run
 
     try:
@@ -81,7 +81,16 @@ def prepared() -> list[str]:
     return [str(one) for one in (grammar_path(), *data)]
 
 
-def _is_needed() -> bool:
-    from chainlang.store.warm_models import warm_models
+class _Needed:
+    """Whether there is a warm model; at first one may still be loading."""
 
-    return any(one.is_running for one in warm_models())
+    patience = 10
+
+    def __call__(self) -> bool:
+        from chainlang.store.warm_models import warm_models
+
+        if any(one.is_running for one in warm_models()):
+            self.patience = 0
+            return True
+        self.patience -= 1
+        return self.patience > 0

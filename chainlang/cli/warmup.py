@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from chainlang.errors import error_of
 from chainlang.ir.declarations import Model
 
 if TYPE_CHECKING:
-    from chainlang.ready.control import Ready
+    from chainlang.ready.control import Ready, Started
 
 
 def add(commands: Any, about: str) -> None:
@@ -59,9 +60,10 @@ def run(options: argparse.Namespace) -> int:
 
     models = models_of(options)
     meter = Meter(standard_display() or say)
-    with ended(meter):
-        found = [warm_up(one, meter.say) for one in models]
-    ready = keep_ready(say)
+    with ready_process() as started:
+        with ended(meter):
+            found = [warm_up(one, meter.say) for one in models]
+        ready = awaited(started, say)
     if options.json:
         emit(json.dumps([described(state) for state, _ in found], indent=2))
         return 0
@@ -74,20 +76,44 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def keep_ready(say: Callable[[str], None]) -> Ready | None:
-    """Return the ready process for commands of this environment; start it if there is none."""
-    from chainlang.cli.ready_process import PROGRAM
-    from chainlang.ready.control import ready_processes, start, wait
-    from chainlang.ready.meeting import address, log_of
-    from chainlang.store.warm_models import starting
+@contextmanager
+def ready_process() -> Iterator[Ready | Started]:
+    """Start a ready process for commands like this one, unless there is one.
 
-    with starting():
-        found = next((one for one in ready_processes() if one.is_alike), None)
-        found = wait(start(PROGRAM)) if found is None else found
+    It starts before any model, since vLLM changes variables that its commands do not have. It ends
+    if no model gets warm in the block.
+    """
+    from chainlang.cli.ready_process import PROGRAM
+    from chainlang.ready.control import Started, ready_processes, start
+    from chainlang.store.warm_models import starting, warm_models
+
+    with starting():  # which makes the folder
+        there = next((one for one in ready_processes() if one.is_alike), None)
+        found = start(PROGRAM) if there is None else there
+    try:
+        yield found
+    except BaseException:
+        if isinstance(found, Started) and next(warm_models(), None) is None:
+            found.process.kill()
+            found.process.wait()
+        raise
+
+
+def awaited(started: Ready | Started, say: Callable[[str], None]) -> Ready | None:
+    """Return the ready process; None, with the reason said, if the one that was started ended."""
+    from chainlang.ready.control import Ready, wait
+    from chainlang.ready.meeting import log_of
+
+    if isinstance(started, Ready):
+        return started
+    found = wait(started)
     if found is None:
-        log = Path(log_of(address()))
-        why = (log.read_text(encoding="utf-8").splitlines() or ["it printed nothing"])[-1]
-        say(f"no process is ready for chainlang ask: the one that was started has ended: {why}")
+        said = Path(log_of(started.path)).read_text(encoding="utf-8").splitlines() or [
+            "it printed nothing"
+        ]
+        say(
+            f"no process is ready for chainlang ask: the one that was started has ended: {said[-1]}"
+        )
     return found
 
 

@@ -9,11 +9,12 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
-from chainlang.diagnostics.source import Source
+from chainlang.diagnostics.source import Source, Span
 from chainlang.errors import ChainlangError, error_of
 from chainlang.ir.declarations import Item
 from chainlang.limits import current
 from chainlang.notation.files import inside_folder, read_chain_file, read_source
+from chainlang.notation.parse import source
 from chainlang.pipelines.actions import Actions
 from chainlang.pipelines.compile import Compiled, compiled
 from chainlang.pipelines.document import Pipeline, Word
@@ -34,16 +35,18 @@ def load_steps(
     functions: Mapping[str, Callable[..., Any]],
     *,
     by_model: bool = False,
+    texts: Mapping[Path, str] | None = None,
 ) -> Compiled:
     """Return the declarations of a file of steps, with all diagnostics.
 
     `functions`: those that the loader binds, by name. `by_model`: whether the model does each
-    action that nothing else does. Raises `SourceError` for a file that can't be read, and
+    action that nothing else does. `texts`: of files that are open in an editor, in place of those
+    on disk. Raises `SourceError` for a file that can't be read, and
     `NotationError` for one that is no YAML.
     """
     path = file if isinstance(file, Path) else None
-    text = read_source(file) if isinstance(file, Path) else file
-    loader = _Loader(None if path is None else path.parent)
+    loader = _Loader(None if path is None else path.parent, texts or {})
+    text = loader.source(file) if isinstance(file, Path) else file
     whole = loader.read(text)
     used = [item for word in whole.use for item in loader.items(word)]
     actions = Actions(functions, by_model=by_model)
@@ -56,6 +59,7 @@ def load_steps(
 class _Loader:
     folder: Path | None
     """Folder of the files; None for a text, which can't name files."""
+    texts: Mapping[Path, str] = field(factory=dict)
     found: list[Diagnostic] = field(factory=list)
     users: tuple[Path, ...] = ()
     """The files around the one that is read."""
@@ -66,6 +70,11 @@ class _Loader:
         whole, found = read_document(read_yaml(text), text)
         self.found += found
         return whole
+
+    def source(self, path: Path, span: Span | None = None) -> Source:
+        """Return the text of a file."""
+        given = self.texts.get(path)
+        return read_source(path, span) if given is None else source(given, str(path))
 
     def target(self, word: Word) -> Path:
         """Return the path of a file beside this one. Raises `SourceError` for any other."""
@@ -82,8 +91,8 @@ class _Loader:
             if is_steps(target):
                 hint = "steps of another file are a step: `pipeline: other.yaml`"
                 raise error_of("path", "'use' names .chain files", hint, span=word.span)
-            read_source(target, word.span)
-            parsed = read_chain_file(target)
+            self.source(target, word.span)
+            parsed = read_chain_file(target, self.texts)
         except ChainlangError as error:
             self.found += error.diagnostics
             return ()
@@ -96,7 +105,7 @@ class _Loader:
         current().check("files", self.count, f"more than {current().files} files", word.span)
         try:
             target = self.target(word)
-            whole = self.read(read_source(target, word.span))
+            whole = self.read(self.source(target, word.span))
         except ChainlangError as error:
             self.found += error.diagnostics
             return None

@@ -38,6 +38,13 @@ class Ready(NamedTuple):
     """Whether commands of this Python, in this environment, find it."""
 
 
+class Started(NamedTuple):
+    """A process that is to be ready, and the path of its socket then."""
+
+    process: subprocess.Popen[bytes]
+    path: str
+
+
 def ready_processes() -> Iterator[Ready]:
     """Yield the ready processes of this user."""
     for path in addresses():
@@ -50,7 +57,7 @@ def ready_processes() -> Iterator[Ready]:
             yield Ready(path, pid, running, path == address())
 
 
-def start(program: str) -> subprocess.Popen[bytes]:
+def start(program: str) -> Started:
     """Start a process that is to be ready, with `program` as its source, in the background.
 
     It gets no variable of the environment but those that Python reads: each command brings its own.
@@ -61,9 +68,10 @@ def start(program: str) -> subprocess.Popen[bytes]:
         if name in _NEEDED or name.startswith(ENVIRONMENT)
     }
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    log = os.open(log_of(address()), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    path = address()
+    log = os.open(log_of(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        return subprocess.Popen(  # noqa: S603  # this Python, and a program of this package
+        process = subprocess.Popen(  # noqa: S603  # this Python, and a program of this package
             [sys.executable, *flags, "-c", program, *sys.path],
             env=kept,
             stdin=subprocess.DEVNULL,
@@ -73,6 +81,7 @@ def start(program: str) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(log)
+    return Started(process, path)
 
 
 def end(one: Ready) -> None:
@@ -89,12 +98,13 @@ def end(one: Ready) -> None:
             os.unlink(one.path)
 
 
-def wait(process: subprocess.Popen[bytes]) -> Ready | None:
+def wait(started: Started) -> Ready | None:
     """Wait until a process is ready; return None if it has ended before."""
+    process, path = started
     while process.poll() is None:
-        found = next((one for one in ready_processes() if one.pid == process.pid), None)
-        if found is not None:
-            process.returncode = 0  # it outlives this process, which `Popen` would warn of
-            return found
+        for one in ready_processes():
+            if one.pid == process.pid or one.path == path:
+                process.returncode = 0  # it outlives this process, which `Popen` would warn of
+                return one
         time.sleep(_STEP)
     return None

@@ -222,9 +222,9 @@ def _listener(path: str) -> socket.socket:
     with suppress(OSError):
         connected(path)[0].close()
         sys.exit("another process is ready already")
-    found = socket.socket(socket.AF_UNIX)
     with suppress(FileNotFoundError):
-        os.unlink(path)  # of one that was killed: who starts one holds a lock
+        os.unlink(path)  # of one that was killed
+    found = socket.socket(socket.AF_UNIX)
     with short(path) as name:
         found.bind(name)
     found.listen(16)

@@ -294,3 +294,42 @@ def test_ended_notifications_are_forgotten() -> None:
     futures |= {"a": ended, "b": waiting}
     service.forget_ended()
     assert futures == {"b": waiting}
+
+
+STEPS = """\
+name: demo
+steps:
+  - id: first
+    action: generate
+    parameters:
+      prompt: "Say {{ topic }}"
+  - id: second
+    action: my_own
+    dependencies: [frist]
+    parameters: { text: "{{ topic }}" }
+"""
+
+
+def test_a_file_of_steps_is_read_as_one(editor: Editor) -> None:
+    found = {one["code"]: one for one in editor.open("p.yaml", STEPS)}
+    where = {"start": {"line": 8, "character": 19}, "end": {"line": 8, "character": 24}}
+    assert [(code, one["severity"]) for code, one in found.items()] == [("unknown-name", 1)], (
+        "the unknown step"
+    )
+    assert found["unknown-name"]["range"] == where
+    (found_now,) = editor.change("p.yaml", STEPS.replace("frist", "first"))
+    assert (found_now["severity"], found_now["range"]["start"]["line"]) == (2, 7)
+    assert "--functions my_functions.py" in found_now["message"]
+    assert (
+        editor.change("p.yaml", STEPS.replace("frist", "first").replace("my_own", "analyze")) == []
+    )
+
+
+def test_a_file_of_steps_has_no_words_of_chains(editor: Editor) -> None:
+    editor.open("q.yaml", STEPS)
+    at = {
+        "textDocument": {"uri": editor.uri("q.yaml")},
+        "position": {"line": 3, "character": 12},
+    }
+    for method in ("completion", "hover", "definition", "prepareRename", "formatting"):
+        assert editor.request(f"textDocument/{method}", {**at, "options": {}}) is None

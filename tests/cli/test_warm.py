@@ -19,6 +19,7 @@ from chainlang.engines.protocol import fingerprint_of
 from chainlang.ir.declarations import Model
 from chainlang.models.open_engines import close_engines
 from chainlang.optimizer.compile import planned
+from chainlang.ready.control import ready_processes
 from chainlang.session import warm_models
 from chainlang.session.engine_pool import wanted
 from chainlang.settings import CallSettings
@@ -283,6 +284,7 @@ def test_a_server_that_does_not_start_says_why(
 ) -> None:
     program(BROKEN)
     assert execute(["warmup"]) == 2
+    assert not list(ready_processes())
     said = capsys.readouterr().err
     assert "the server of tiny ended before it answered: RuntimeError: there is no memory" in said
     (log,) = re.findall(r"read its log: (\S+)", said)

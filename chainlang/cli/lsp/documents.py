@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from chainlang.analysis.program import examine
-from chainlang.diagnostics.diagnostic import Diagnostic
+from chainlang.diagnostics.diagnostic import Diagnostic, in_order
 from chainlang.diagnostics.source import Span, part_span
 from chainlang.editing.names import Name, declaration, occurrences
 from chainlang.errors import ChainlangError
 from chainlang.ir.declarations import Item, Use
 from chainlang.notation.files import read_chain_file
 from chainlang.notation.parse import read_items, source
+from chainlang.pipelines.load import is_steps, load_steps
 
 
 @frozen
@@ -45,7 +46,7 @@ class Documents:
             return before
         self.texts[path] = text
         try:
-            items = read_chain_file(path, self.texts).node.items
+            items = () if is_steps(path) else read_chain_file(path, self.texts).node.items
         except ChainlangError:
             items = ()
         if not items and text.strip() and before is not None:
@@ -71,13 +72,34 @@ class Documents:
 def diagnostics(path: Path, texts: Mapping[Path, str]) -> tuple[Diagnostic, ...]:
     """Return what is wrong in a document and the files that it uses."""
     try:
-        return examine(path, texts=texts)[1]
+        return _of_steps(path, texts) if is_steps(path) else examine(path, texts=texts)[1]
     except ChainlangError as error:
         return error.diagnostics
 
 
+def _of_steps(path: Path, texts: Mapping[Path, str]) -> tuple[Diagnostic, ...]:
+    """Return what is wrong in a file of steps.
+
+    An action that is not known is a warning: a function that is bound as the file is loaded may do
+    it. The rest is checked as if the model did it.
+    """
+    unknown = [
+        evolve(one, code="model-action")
+        for one in load_steps(path, {}, texts=texts).file.diagnostics
+        if one.kind == "action" and one.severity == "error"
+    ]
+    names = {one.subject for one in unknown}
+    file = load_steps(path, {}, by_model=bool(unknown), texts=texts).file
+    is_wrong = any(one.severity == "error" for one in file.diagnostics)
+    found = file.diagnostics if is_wrong else examine(file)[1]
+    others = (one for one in found if one.kind != "action" or one.subject not in names)
+    return in_order([*unknown, *others])
+
+
 def use_of(text: str, path: Path, other: str) -> Diagnostic | None:
     """Return a note at the `use` that leads to another file; None if this text has none."""
+    if is_steps(path):
+        return None
     uses = [one for one in read_items(source(text, str(path))).node.items if isinstance(one, Use)]
     named = [one for one in uses if str(path.parent / one.path) == other] or uses
     if not named:

@@ -26,6 +26,7 @@ from chainlang.editing.names import declaration, name_at, occurrences, refusal
 from chainlang.errors import ChainlangError
 from chainlang.notation.format import format_text
 from chainlang.notation.parse import source
+from chainlang.pipelines.load import is_steps
 
 Edits: TypeAlias = dict[str, list[types.TextEdit]]
 QUIET = 0.05
@@ -282,14 +283,21 @@ def server() -> LanguageServer:
         (types.TEXT_DOCUMENT_CODE_ACTION, kinds, service.actions),
     ]
     for name, given, method in features:
-        made.feature(name, given)(_function(method))
+        both = name == types.TEXT_DOCUMENT_CODE_ACTION
+        made.feature(name, given)(_function(method, service if not both else None))
     return made
 
 
-def _function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a method as a function, on which pygls sets attributes."""
+def _function(method: Callable[[Any], Any], service: Service | None) -> Callable[[Any], Any]:
+    """Return a method as a function, on which pygls sets attributes.
+
+    With `service`, it does nothing in files of steps: they have the words of YAML, which editors
+    complete by the schema that `chainlang schema` prints.
+    """
 
     def call(params: Any) -> Any:
+        if service is not None and is_steps(service.path(params.text_document.uri)):
+            return None
         return method(params)
 
     return call
