@@ -144,7 +144,18 @@ def examine(
             if one.severity == "error" and not any(_overlap(one, it) for it in broken)
         )
     denied = permission_faults(resolved.items, allow)
-    return resolved, (*parsed.diagnostics, *found, *denied)
+    empty = () if resolved.items or broken or parsed.lost else (_empty(parsed.node),)
+    return resolved, (*parsed.diagnostics, *found, *denied, *empty)
+
+
+def _empty(file: File) -> Diagnostic:
+    """Return the error of a file that declares nothing."""
+    text = "" if file.span is None else file.span.source.text
+    end = len(text.rstrip())
+    where = file.span and evolve(file.span, start=end, end=end)
+    said = "has only comments" if text.strip() else "is empty"
+    hint = "the shortest file is one stage: main = E"
+    return Diagnostic("empty", f"this file {said}", where, hint)
 
 
 def _overlap(one: Diagnostic, other: Diagnostic) -> bool:

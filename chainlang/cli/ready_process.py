@@ -82,7 +82,7 @@ def prepared() -> list[str]:
 
 
 class _Needed:
-    """Whether there is a warm model; at first one may still be loading."""
+    """Look at whether there is a warm model; at first one may still be loading."""
 
     patience = 10
 

@@ -27,7 +27,6 @@ _DECLARED = re.compile(  # possessive, so that a long word costs its length and 
 )
 _DECLARATION = re.compile(r"use\s*[\"']|model\s+\w+\s*=|(?:input|type\s+\w+)\s*\{|op\s+\w+\s*:")
 _MOST_ERRORS = 20
-_SHORTEST = "the shortest file is one stage: main = E"
 _Broken: TypeAlias = tuple[tuple[int, int], Diagnostic]
 
 
@@ -139,10 +138,6 @@ def read_items(source: Source) -> Parsed[File]:
     if broken is not None:
         return Parsed(File(), in_order(problems), UnparsedNames(everything=True))
     node = read_file(reader, tree)
-    if not (node.items or problems):
-        said = "has only comments" if text.strip() else "is empty"
-        where = Span(source, len(text.rstrip()), len(text.rstrip()))
-        problems.append(Diagnostic("empty", f"this file {said}", where, _SHORTEST))
     return Parsed(node, in_order(problems + reader.found), lost)
 
 
