@@ -107,7 +107,8 @@ class _StageRun:
             for number, reply in enumerate(replies):
                 if isinstance(reply, Completion):
                     asked.sink.finish(number, reply.samples)
-        came, found = zip(replies, asked.requests, strict=True), list[_SampleOutcome]()
+        came = zip(replies, asked.requests, strict=True)
+        found: list[_SampleOutcome] = []
         for index, samples in enumerate(ranges):
             if unmade and index in unmade:
                 self.add(found, samples, unmade[index], None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import frozen
 
 from chainlang.plan.steps import Generate
@@ -48,6 +50,19 @@ def request_of(
     else:
         with rendering_within(seconds):
             prompt = messages(stage, samples.start, read, first)
+    more: dict[str, Any] = {}  # what requests have of their row, and most stages do not ask for
+    if stage.replies is not None:
+        more["schema"] = schema(stage, samples.start)
+    if stage.prefix:
+        more["prefix"] = prefix(stage, samples.start, read)
+    if stage.choices:
+        more["labels"] = labels(stage, samples.start)
+    if step.until_decided:
+        more["choices"] = choices(stage, samples.start)
+    if context.redraws and not stage.is_tool:
+        more["redraw"] = context.redraw
+    if context.tracing is not NOTHING:
+        more["tracing"] = context.tracing
     return changed(
         _common(step, context),
         id=new_id(),
@@ -55,14 +70,8 @@ def request_of(
         seed=first + samples.first,
         count=samples.count,
         first=samples.first,
-        schema=schema(stage, samples.start),
-        prefix=prefix(stage, samples.start, read) if stage.prefix else "",
-        labels=labels(stage, samples.start) if stage.choices else (),
-        redraw=context.redraw if context.redraws and not stage.is_tool else 0,
-        tracing=None if context.tracing is NOTHING else context.tracing,
-        choices=choices(stage, samples.start) if step.until_decided else (),
         row=context.index,
-        run=context.run.mark if stage.effects else "",
+        **more,
     )
 
 

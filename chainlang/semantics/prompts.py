@@ -116,7 +116,7 @@ def _of_texts(pieces: tuple[_Piece, ...], values: Mapping[str, Any]) -> str | No
     That is where all values to print are texts, and all lists to loop over are empty. None where
     they are not, and for a text that may be over the sandbox's budget.
     """
-    parts = list[str]()
+    parts: list[str] = []
     for text, name, is_loop in pieces:
         parts.append(text)
         if name is not None:
