@@ -4,16 +4,77 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from chainlang.cli.evaluate import add_rows, add_scoring, rows_in, scoring_of
 from chainlang.cli.flags import Command, add_allow, add_flags, add_functions, examples, given
 from chainlang.cli.output import emit
 from chainlang.cli.read_chain import read_chain
 from chainlang.cli.sweep import text_of_family
+from chainlang.diagnostics.render import shown
 from chainlang.errors import error_of
+
+
+@frozen
+class Own:
+    """A flag of this command alone, whose value is a number."""
+
+    flag: str
+    kind: Callable[[str], Any]
+    metavar: str
+    least: float
+    below: float
+    """The least number that is too large."""
+    expected: str
+    words: str
+    is_open: bool = False
+    """Whether the least number itself is too small."""
+
+    @property
+    def name(self) -> str:
+        """Name of the keyword of `tune`."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    def read(self, text: str) -> Any:
+        """Return the number of a text. Raises `SettingError` for any other."""
+        found = None
+        with suppress(ValueError, ArithmeticError):
+            found = self.kind(text)
+        if found is None or not self.least <= found < self.below or (self.is_open and not found):
+            message = f"invalid value for {self.flag}: {shown(text)}"
+            raise error_of("setting", message, f"expected {self.expected}", subject=self.name)
+        return found
+
+
+OWN = (
+    Own(
+        "--budget", int, "TOKENS", 1, math.inf, "a number of tokens ≥ 1",
+        "tokens to spend (default: 30 %% of all chains over all rows)",
+    ),
+    Own(
+        "--budget-cost", Decimal, "DOLLARS", 0, 1e9, "a number of dollars > 0",
+        "money to spend, where prices are known", is_open=True,
+    ),
+    Own(
+        "--holdout", float, "SHARE", 0, 1, "a share of the rows: 0 ≤ SHARE < 1",
+        "share of the rows that is held out (default: 0.3)",
+    ),
+    Own(
+        "--margin", float, "SHARE", 0, 1, "a difference of shares: 0 ≤ SHARE < 1",
+        "accuracy to give up for a cheaper chain (default: 0.02)",
+    ),
+    Own(
+        "--batch", int, "ROWS", 1, math.inf, "a number of rows ≥ 1",
+        "rows between two looks at the scores (default: 40)",
+    ),
+)  # fmt: skip
 
 
 def add(commands: Any, about: str) -> None:
@@ -42,14 +103,8 @@ def add(commands: Any, about: str) -> None:
         "-o", "--output", type=Path, metavar="FOLDER", help="folder of its samples, to go on with"
     )
     add_scoring(parser, for_family=True)
-    for flag, kind, metavar, words in (
-        ("--budget", int, "TOKENS", "tokens to spend (default: 30 %% of all chains over all rows)"),
-        ("--budget-cost", Decimal, "DOLLARS", "money to spend, where prices are known"),
-        ("--holdout", float, "SHARE", "share of the rows that is held out (default: 0.3)"),
-        ("--margin", float, "SHARE", "accuracy to give up for a cheaper chain (default: 0.02)"),
-        ("--batch", int, "ROWS", "rows between two looks at the scores (default: 40)"),
-    ):
-        parser.add_argument(flag, type=kind, metavar=metavar, help=words)
+    for one in OWN:
+        parser.add_argument(one.flag, metavar=one.metavar, help=one.words)
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
     add_functions(parser)
     add_allow(parser)
@@ -80,9 +135,8 @@ def run(options: argparse.Namespace) -> int:
     if options.beside is not None:
         beside = read_chain(options.beside, options.functions, options.allow)[0]
     scoring = scoring_of(options)
-    names = ("budget", "budget_cost", "holdout", "margin", "batch")
-    own = {name: getattr(options, name) for name in names}
-    settings: Any = {name: one for name, one in own.items() if one is not None}
+    texts = ((one, getattr(options, one.name)) for one in OWN)
+    settings: dict[str, Any] = {one.name: one.read(text) for one, text in texts if text is not None}
     settings |= {"metric": scoring["metric"], "target": options.target, "answer": options.answer}
     made = family(text_of_family(options.family), beside)
     found = tune(
