@@ -123,6 +123,8 @@ class ExplainKeywords(MapKeywords, total=False):
 
     analyze: bool
     """run the rows, and show the actual cost beside the prediction"""
+    count_all: bool
+    """count each row, where else some of more than 10,000 stand for the others"""
 
 
 class RunKeywords(RowsKeywords, total=False):
@@ -147,11 +149,9 @@ class RunKeywords(RowsKeywords, total=False):
     on: Literal["ray"] | None
     """cluster to run on: ray; each actor runs a shard with engines of its own"""
     ray_actors: int | None
-    """number of shards of a run on Ray; default: the number of GPUs or machines, and of a run that
-    resumes what it had"""
+    """number of shards of a run on Ray; default: those it had, or the number of GPUs or machines"""
     shard: tuple[int, int] | None
-    """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
-    `chainlang merge` makes one folder of all"""
+    """shard of the run: 3/32 runs each 32nd row from the third on; `chainlang merge` joins all"""
 
 
 class SamplingOptions(TypedDict, total=False):

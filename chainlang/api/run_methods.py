@@ -140,7 +140,14 @@ class RunMethods(CallMethods):
         from chainlang.settings import ExplainSettings
 
         chosen = ExplainSettings.of(settings)
-        return explained(str(self), self.program(), rows, chosen, analyze=chosen.analyze)
+        return explained(
+            str(self),
+            self.program(),
+            rows,
+            chosen,
+            analyze=chosen.analyze,
+            count_all=chosen.count_all,
+        )
 
     def run(self, rows: Any, out: str | PathLike[str], **settings: Unpack[RunKeywords]) -> Summary:
         """Run the chain over rows into a folder, and return a summary.

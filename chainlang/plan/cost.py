@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from operator import add, or_
 
 from attrs import evolve, field, frozen
@@ -45,6 +46,15 @@ class Cost:
             self.samples * times,
             self.prompt_tokens * times,
             self.output_tokens * times,
+        )
+
+    def scaled(self, share: Fraction) -> Cost:
+        """Return so many times the cost."""
+        return Cost(
+            self.requests.scaled(share),
+            self.samples.scaled(share),
+            self.prompt_tokens.scaled(share),
+            self.output_tokens.scaled(share),
         )
 
 

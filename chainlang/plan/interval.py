@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from attrs import frozen
 
 
@@ -36,6 +38,12 @@ class Range:
         unknown = self.most is None or other.most is None
         most = None if unknown else max(self.most or 0, other.most or 0)
         return Range(min(self.least, other.least), most)
+
+    def scaled(self, share: Fraction) -> Range:
+        """Return the interval of a number that is so many times this one, in whole numbers."""
+        return Range(
+            round(self.least * share), None if self.most is None else round(self.most * share)
+        )
 
     @property
     def possible(self) -> Range:

@@ -150,6 +150,9 @@ def table(estimate: Estimate, actual: Actual | None = None) -> Iterator[str]:
     else:
         equal = f", {estimate.equal:,} of them equal to others" if estimate.equal else ""
         yield f"COST OF {number:,} ROW{'' if number == 1 else 'S'}{equal}, where nothing fails"
+        if estimate.counted is not None:
+            every = "count_all=True (--count-all) counts each"
+            yield f"  estimated from {estimate.counted:,} of them; {every}"
     engines = {} if actual is None else actual.engines
     asked = {name for title in engines for name in title.split(", ")}
     titles = [*engines, *(name for name in estimate.models if name not in asked)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from zlib import crc32
 
 from attrs import define, evolve, field, frozen
 
@@ -22,6 +24,13 @@ from chainlang.semantics.row_failure import RowFailure
 from chainlang.semantics.seeds import is_of_content
 from chainlang.session.engine_pool import readers_of
 from chainlang.settings import RowSettings
+
+_FIRST, _ONE_IN = 10_000, 50
+
+
+def _stands_for_others(number: int) -> bool:
+    """Return whether a row is counted for the others: by its number, in no rhythm of a table."""
+    return crc32(number.to_bytes(8)) % _ONE_IN == 0
 
 
 @frozen
@@ -53,6 +62,17 @@ class Predicted:
             self.read and other.read,
         )
 
+    def scaled(self, share: Fraction) -> Predicted:
+        """Return so many times the costs."""
+        return evolve(
+            self,
+            cost=self.cost.scaled(share),
+            written=self.written.scaled(share),
+            shared=self.shared.scaled(share),
+            bound=round(self.bound * share),
+            too_long=round(self.too_long * share),
+        )
+
 
 @frozen
 class Estimate:
@@ -79,18 +99,28 @@ class Estimate:
     """Error of the first invalid row."""
     prices: Mapping[str, Price] = field(factory=dict)
     """Price of each model for which it is known."""
+    counted: int | None = None
+    """Number of rows that were counted, if the others are estimated from them."""
 
 
 @define(eq=False)
 class CostEstimator:
-    """Streaming cost estimator: counts rows as they are read, and keeps only hashes of them."""
+    """Streaming cost estimator: counts rows as they are read, and keeps only hashes of them.
+
+    Unless it is `exact`, it counts the first 10,000 rows, and of the others one in 50, by a hash of
+    its number, which stand for the rest of them.
+    """
 
     found: Compiled
     readers: Mapping[str, Reader | str]
     window: int
     rows: int = 0
     equal: int = 0
+    exact: bool = True
     _models: dict[str, Predicted] = field(factory=dict)
+    _others: dict[str, Predicted] = field(factory=dict)
+    """Costs of the rows that stand for the others."""
+    _counted: int = 0
     _written: dict[int, Counts] = field(factory=dict)
     """Costs of the unoptimized plan by the number of initial candidates."""
     _way: Counts = field(factory=Counts)
@@ -125,15 +155,19 @@ class CostEstimator:
         """Count a row."""
         self.rows += 1
         self.first = self.first or start
-        readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
-        found = counts(self.found.plan, start, readers)
-        written = self._as_written(start)
-        if (
+        is_equal = (
             self.found.plan.rows_once
             and is_of_content(start.id)
             and not self._seen.add(hash(start.id))
-        ):
-            self.equal += 1
+        )
+        self.equal += is_equal
+        if not self.exact and self.rows > _FIRST and not _stands_for_others(self.rows):
+            return
+        self._counted += 1
+        readers = {name: one for name, one in self.readers.items() if not isinstance(one, str)}
+        found = counts(self.found.plan, start, readers)
+        written = self._as_written(start)
+        if is_equal:
             # Within the first window an equal row is certainly in flight; later, possibly.
             found = Counts() if self._read < self.window else found.or_(Counts())
         for name in written.models:
@@ -157,7 +191,8 @@ class CostEstimator:
             now = self._read_by(reader, self.found.plan.adapters.get(name, ""), now, asked)
         elif reader is not None:
             now = evolve(now, read=False)
-        self._models[name] = self._models.get(name, Predicted()) + now
+        models = self._models if self.exact or self.rows <= _FIRST else self._others
+        models[name] = models.get(name, Predicted()) + now
 
     def _read_by(
         self, reader: Reader, adapter: str, now: Predicted, asked: Iterable[Asked]
@@ -186,8 +221,15 @@ class CostEstimator:
         """Return the predicted costs of all rows so far."""
         names = counts(self.found.naive).models
         plan = self.found.plan
+        others = self._counted - _FIRST
+        share = Fraction(self.rows - _FIRST, others) if others > 0 else Fraction(1)
+        models = {
+            name: self._models.get(name, Predicted())
+            + self._others.get(name, Predicted()).scaled(share)
+            for name in names
+        }
         return Estimate(
-            {name: self._models.get(name, Predicted()) for name in names},
+            models,
             self._way.path,
             self._way.path_tokens,
             self.rows,
@@ -197,6 +239,7 @@ class CostEstimator:
             any(isinstance(one, Generate) and one.shared for one in leaves(plan.root)),
             self._read - self.rows,
             self._misfit,
+            counted=self._counted if self._counted < self.rows else None,
         )
 
 

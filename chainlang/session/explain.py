@@ -257,12 +257,13 @@ def _count(estimator: CostEstimator, program: Program, rows: Any, settings: MapS
 
 
 def explained(
-    text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool
+    text: str, program: Program, rows: Any, settings: MapSettings, *, analyze: bool, count_all: bool
 ) -> Explanation:
     """Return the explanation of a checked program.
 
     `rows` are read as by `map`; invalid rows are left out. With `analyze` the rows are run;
-    otherwise no model is loaded.
+    otherwise no model is loaded. Of many rows some are counted, for the others too, unless
+    `count_all`.
     """
     autos, program = described(program), exemplified(program)
     choices = choices_of(program, settings)
@@ -307,6 +308,7 @@ def explained(
         return explanation(of_a_row(found))
     estimator = CostEstimator.of(found, named, settings)
     if not analyze:
+        estimator.exact = count_all
         _count(estimator, program, rows, settings)
         return explanation(estimator.estimate(), counted=estimator)
     costs = analyzed(program, rows, settings, estimator)

@@ -346,6 +346,8 @@ class ExplainSettings(MapSettings):
 
     analyze: Annotated[bool, TRUTH] = False
     """run the rows, and show the actual cost beside the prediction"""
+    count_all: Annotated[bool, TRUTH] = False
+    """count each row, where else some of more than 10,000 stand for the others"""
 
 
 class RunSettings(RowSettings):
@@ -377,11 +379,9 @@ class RunSettings(RowSettings):
     on: Annotated[Cluster | None, ON] = None
     """cluster to run on: ray; each actor runs a shard with engines of its own"""
     ray_actors: Annotated[PositiveInt | None, ACTORS] = None
-    """number of shards of a run on Ray; default: the number of GPUs or machines, and of a run that
-    resumes what it had"""
+    """number of shards of a run on Ray; default: those it had, or the number of GPUs or machines"""
     shard: Annotated[OneShard | None, SHARD] = None
-    """shard of the run: 3/32 runs every 32nd row from the third on, into a folder of its own;
-    `chainlang merge` makes one folder of all"""
+    """shard of the run: 3/32 runs each 32nd row from the third on; `chainlang merge` joins all"""
 
 
 WAYS: tuple[type[Settings], ...] = (CallSettings, MapSettings, ExplainSettings, RunSettings)

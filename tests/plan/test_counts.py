@@ -15,6 +15,7 @@ from chainlang.plan.estimate_cost import counts
 from chainlang.plan.lower import lower
 from chainlang.protocol.messages import Message
 from chainlang.semantics.input_schema import record_of
+from chainlang.session import estimate
 
 # The prompts here show what they show, and read nothing else.
 pytestmark = pytest.mark.filterwarnings("ignore::chainlang.ChainlangWarning")
@@ -135,3 +136,21 @@ def test_the_longest_path_has_the_tokens_of_its_stages() -> None:
     """
     found = counted(text, {"query": "q"})
     assert (str(found.path), found.path_tokens.most) == ("2", 50)
+
+
+def test_some_of_many_rows_stand_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_FIRST", 10)
+    monkeypatch.setattr(estimate, "_ONE_IN", 5)
+    made = load(text='model f = fake("f") main = 3:E:f:0.7 >> M')
+    rows = [{"id": str(one), "query": "x " * (one % 7)} for one in range(400)]
+    exact, found = (made.explain(rows, count_all=one).estimate for one in (True, False))
+    assert (exact.rows, exact.counted, found.rows) == (400, None, 400)
+    assert found.counted is not None
+    assert 50 < found.counted < 130
+    true, near = exact.models["f"].cost, found.models["f"].cost
+    assert near.requests == true.requests  # each row costs as many
+    assert near.samples == true.samples
+    assert 0.9 < near.prompt_tokens.least / true.prompt_tokens.least < 1.1
+    assert near.prompt_tokens != true.prompt_tokens
+    assert "estimated from" in str(made.explain(rows))
+    assert "estimated from" not in str(made.explain(rows[:10]))
