@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
 
 
 class Page(argparse.HelpFormatter):
-    """Help whose examples keep their lines."""
+    """Help whose examples keep their lines, and whose usage and titles fit a narrow terminal."""
+
+    def _format_usage(self, *args: Any) -> str:
+        lines = super()._format_usage(*args).splitlines()
+        return "\n".join(self._narrow(line, "  ") for line in lines) + "\n"
+
+    def start_section(self, heading: str | None) -> None:
+        """Begin a section of flags."""
+        super().start_section(heading and self._narrow(heading, ""))
+
+    def _narrow(self, line: str, indent: str) -> str:
+        if len(line) <= self._width:
+            return line
+        return textwrap.fill(
+            line,
+            self._width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if text.startswith(EXAMPLES):

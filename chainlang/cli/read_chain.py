@@ -86,6 +86,10 @@ def _read(text: str, allow: Collection[str]) -> tuple[Chain, list[Diagnostic]]:
         raise error_of(
             "file", f"{text} is no .chain file", hint or "its name ends in .chain, or in .yaml"
         )
+    if "/" in text and Path(text).is_dir():  # no chain has a slash outside of quotes and models
+        inside = [str(Path(text) / one) for one in _beside(Path(text) / "chain")]
+        hint = f"name a file: {inside[0]}" if inside else "its name ends in .chain, or in .yaml"
+        raise error_of("file", f"{text}: is a folder", hint)
     return _expression(text)
 
 

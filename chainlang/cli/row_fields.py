@@ -76,7 +76,7 @@ def _content(argument: str) -> str:
     path = Path(name)
     try:
         if not path.is_file():
-            raise refuse("no such file")
+            raise refuse("is a folder" if path.is_dir() else "no such file")
         if path.stat().st_size > _LARGEST:
             raise refuse(
                 f"a field of more than {_LARGEST:,} bytes; for many rows use chainlang run"

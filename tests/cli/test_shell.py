@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chainlang import ChainlangError, chain
-from chainlang.cli import command_line, main
+from chainlang.cli import COMMANDS, command_line, main
 from chainlang.cli.doctor import LIBRARIES
 from chainlang.cli.new import TEMPLATES
 from chainlang.diagnostics.render import render
@@ -70,10 +70,12 @@ def test_every_command_has_examples_or_no_choice():
 @pytest.mark.parametrize("columns", ["40", "80"])
 def test_help_fits_its_terminal(run, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    for command in ("check", "fmt", "new", "doctor"):
+    for command in COMMANDS:
         _, out, _ = run(command, "--help")
         wrapped = out.partition("examples:")[0]
-        assert all(len(line) <= int(columns) for line in wrapped.splitlines()), wrapped
+        flags = ("  -", "  {")  # which argparse breaks nowhere
+        texts = (line for line in wrapped.splitlines() if not line.startswith(flags))
+        assert all(len(line) <= int(columns) for line in texts), wrapped
         assert "``" not in out
         assert ":ref:" not in out
 
