@@ -330,6 +330,7 @@ def test_a_file_of_steps_has_no_words_of_chains(editor: Editor) -> None:
     at = {
         "textDocument": {"uri": editor.uri("q.yaml")},
         "position": {"line": 3, "character": 12},
+        "options": {"tabSize": 2, "insertSpaces": True},
     }
     for method in ("completion", "hover", "definition", "prepareRename", "formatting"):
-        assert editor.request(f"textDocument/{method}", {**at, "options": {}}) is None
+        assert editor.request(f"textDocument/{method}", at) is None
