@@ -30,6 +30,7 @@ from chainlang.ir.nodes import (
     Stage,
     Table,
 )
+from chainlang.ir.row_settings import is_template
 from chainlang.ir.verify import STAGE_FIELDS
 from chainlang.ir.visit import rebuild, walk
 from chainlang.notation.expressions import FORMS
@@ -133,14 +134,15 @@ def _with_functions(stage: Stage, options: tuple[Option, ...]) -> Stage:
     return evolve(stage, options=build.options(own.values()))
 
 
+_model = st.none() | models.filter(lambda text: not is_template(text))  # which is an option
 _stages: st.SearchStrategy[Expr] = st.one_of(
     st.builds(Stage, names),
-    st.builds(Stage, names, counts, st.none() | models, temperatures),
+    st.builds(Stage, names, counts, _model, temperatures),
     st.builds(
         Stage,
         _call_names,
         counts,
-        st.none() | models,
+        _model,
         temperatures,
         _options(literals, _option_names),
     ),
@@ -251,7 +253,6 @@ def _given(
 
 
 _hot = st.none() | st.just(0.0) | st.floats(0.01, 2)
-_model = st.none() | models
 _few = st.integers(1, 3)
 known_stages: st.SearchStrategy[Expr] = short(
     st.one_of(

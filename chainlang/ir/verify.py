@@ -165,6 +165,11 @@ def is_value(value: object) -> bool:
     )
 
 
+def _is_model(value: object) -> bool:
+    """Return whether a value is the name of a model; one that a template gives is an option."""
+    return _is_named_text(value) and not names_template("model", value)
+
+
 def _is_temperature(value: object) -> bool:
     return isinstance(value, float) and math.isfinite(value) and value >= 0
 
@@ -176,7 +181,7 @@ SPECIFICATION: dict[type[Node], dict[str, Check]] = {
     nodes.Stage: {
         "name": is_name,
         "count": is_count,
-        "model": _optional(_is_named_text),
+        "model": _optional(_is_model),
         "temperature": _optional(_is_temperature),
         "options": _plain_options,
     },
