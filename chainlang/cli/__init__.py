@@ -143,6 +143,7 @@ def execute(arguments: Sequence[str] | None = None, closed: Collection[str] = ()
             hint = "redirect it to a file, or to /dev/null"
             message = "stdout is closed, so there is no place for the result"
             raise NoOutput([Diagnostic("file", message, hint=hint)])
+        _check_folder()
         _check_stdin(options)
         with warnings.catch_warnings():
             warnings.simplefilter("always", ChainlangWarning)
@@ -162,6 +163,15 @@ def _check_stdin(options: argparse.Namespace) -> None:
     if sum(str(one) == "-" for one in words) > 1:
         hint = "write the chain, the rows or the question into a file"
         raise SourceError([Diagnostic("file", "- is stdin, which can be read once", hint=hint)])
+
+
+def _check_folder() -> None:
+    """Raise `SourceError` if the current folder has been removed, or can't be entered."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        message = f"the current folder can't be read: {error.strerror}"
+        raise SourceError([Diagnostic("file", message, hint="change to another: cd ~")]) from error
 
 
 def command_line(only: str | None = None) -> argparse.ArgumentParser:

@@ -415,3 +415,15 @@ def test_the_script_and_the_module_are_one():
         pytest.skip("the package is not installed here")
     done = subprocess.run([script, "--version"], capture_output=True, check=True, timeout=120)
     assert done.stdout == spawn("--version").stdout
+
+
+def test_a_folder_that_was_removed_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(SystemExit) as stopped:
+        main(["ask", "E:f", "hi", "--models", 'f=fake("f")'])
+    assert stopped.value.code == 2
+    assert "the current folder can't be read: No such file or directory" in capsys.readouterr().err
