@@ -275,6 +275,24 @@ def test_a_command_that_is_killed_ends(silent: Silent, cache: str) -> None:
         time.sleep(0.01)
 
 
+def test_a_command_is_stopped_and_goes_on(silent: Silent, cache: str) -> None:
+    ((_, pid, *_),) = ready(cache)
+    before = _children(pid)
+    process = waiting(silent, cache)
+    (child,) = _children(pid) - before
+    process.send_signal(signal.SIGTSTP)
+    while not _state(child) == _state(process.pid) == "T":
+        time.sleep(0.01)
+    process.send_signal(signal.SIGCONT)
+    silent.goes_on.set()
+    assert process.communicate(timeout=60)[0] == b"late\n"
+    assert process.returncode == 0
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def _children(pid: int) -> set[int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return {int(one) for one in text.split()}
