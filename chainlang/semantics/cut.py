@@ -68,13 +68,18 @@ def why_cut(
 def repeated(text: str) -> str:
     """Return what the end of a text repeats, three times or more; empty if it repeats nothing.
 
-    >>> repeated("Well. I've lost. I've lost. I've lost. I've lost. I've lost. I've")
-    " lost. I've"
+    It begins with a word, if it has a space.
+
+    >>> repeated("Well. I've lost. I've lost. I've lost. I've lost. I've lost. I've lo")
+    "I've lost. "
     >>> repeated("3 and 3 and 3")
     ''
     """
     for length in range(1, _LONGEST + 1):
         seen = max(2 * length, _LONG_ENOUGH)
         if len(text) >= seen + length and text[-seen:] == text[-seen - length : -length]:
-            return text[-length:]
+            again = text[-length:]
+            inside = re.search(r"\s+(?=\S)", again)
+            word = inside.end() if inside and not again[-1].isspace() else 0
+            return again[word:] + again[:word]
     return ""
