@@ -153,10 +153,17 @@ def _tables(schema: str) -> frozenset[tuple[str, ...]]:
 
 
 def _look(kind: FileKind, path: str, address: str) -> None:
-    """Raise for a file of another program or format, without changing it."""
+    """Raise for a file of another program or format, without changing it.
+
+    One whose last transaction is to be undone can't be read unchanged; `_prepare` looks at it.
+    """
     uri = f"{Path(address).absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, isolation_level=None, uri=True)) as connection:
-        Database(kind, path, connection)._is_new()
+        try:
+            Database(kind, path, connection)._is_new()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -247,6 +249,26 @@ def test_another_database_is_no_journal(folder: Folder) -> None:
     database.close()
     with pytest.raises(SourceError, match="not a journal of a run"):
         Journal.open(folder)
+
+
+def test_a_file_whose_creation_was_cut_off_is_created_again(
+    folder: Folder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It has the journal of a transaction that SQLite is to undo, and can't be read before."""
+    path = tmp_path_factory.mktemp("begun") / "journal.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("CREATE TABLE gone (x)")
+        database.execute("DROP TABLE gone")
+        database.execute("PRAGMA cache_size = 1")
+        database.execute("BEGIN")
+        database.execute("CREATE TABLE half (x)")
+        for _ in range(9):
+            database.execute("INSERT INTO half VALUES (zeroblob(100000))")
+        for one in path.parent.iterdir():
+            shutil.copy(one, folder.path)
+    assert len(list(Path(folder.path).iterdir())) == 2
+    with closing(Journal.open(folder)) as journal:
+        assert len(journal) == 0
 
 
 def test_a_later_format_is_refused(folder: Folder) -> None:
