@@ -19,7 +19,7 @@ from chainlang.engines.protocol import fingerprint_of
 from chainlang.ir.declarations import Model
 from chainlang.models.open_engines import close_engines
 from chainlang.optimizer.compile import planned
-from chainlang.ready.control import ready_processes
+from chainlang.ready.control import end, ready_processes
 from chainlang.session import warm_models
 from chainlang.session.engine_pool import wanted
 from chainlang.settings import CallSettings
@@ -204,7 +204,7 @@ BROKEN = "raise RuntimeError('there is no memory')"
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Let a program be the server that `warmup` starts."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
@@ -225,7 +225,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
         monkeypatch.setattr("chainlang.engines.vllm.serve.Served", Program)
 
-    return chosen
+    yield chosen
+    for one in ready_processes():
+        end(one)
 
 
 def test_warmup_starts_a_server_and_kill_ends_it(
