@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, field
 
 from chainlang.store.key_filter import KeyFilter
-from chainlang.store.sample_codec import Drawn, checksum, encoded
+from chainlang.store.sample_codec import Drawn, checksum, encoded, fits
 from chainlang.store.sample_table import SAVE, read_entry
 from chainlang.store.sqlite import Database, transaction
 
@@ -63,8 +63,11 @@ class SampleLog:
             if found._last - found._indexed > _RECENT:
                 with transaction(database.connection):
                     found._index()
-            rows = "SELECT key, rowid FROM samples WHERE rowid > ? ORDER BY rowid"
-            found._recent = dict(ask(rows, [found._indexed]))
+            rows = "SELECT key, rowid, entry, sum FROM samples WHERE rowid > ? ORDER BY rowid"
+            for key, number, entry, total in ask(rows, [found._indexed]):
+                if not fits(key, entry, total):  # a key that has changed would not be looked up
+                    raise database.damaged(f"sample {number} does not match its checksum")
+                found._recent[key] = number
         return found
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Drawn]:

@@ -191,10 +191,11 @@ def test_costs_are_recorded_with_their_samples(kind: Kind, folder: Folder) -> No
 def test_a_changed_entry_is_refused(kind: Kind, folder: Folder, table: str) -> None:
     filled(folder, opened=kind.open)
     kind.change(folder, f"UPDATE {kind.words}{table} SET sum = ?", (bytes(8),))
-    journal = kind.open(folder)
-    with pytest.raises(SourceError, match=r"damaged: .* does not match its checksum"):
+    with (
+        pytest.raises(SourceError, match=r"damaged: .* does not match its checksum"),
+        closing(kind.open(folder)) as journal,
+    ):
         journal.find([bytes(16)]) if table == "samples" else journal.note("run")
-    journal.close()
 
 
 @seeds(300)
@@ -248,6 +249,15 @@ def test_another_database_is_no_journal(folder: Folder) -> None:
         database.execute("CREATE TABLE samples (key, entry, sum)")
     database.close()
     with pytest.raises(SourceError, match="not a journal of a run"):
+        Journal.open(folder)
+
+
+def test_a_changed_key_is_refused_before_it_is_missed(folder: Folder) -> None:
+    filled(folder)
+    with sqlite3.connect(f"{folder.path}/journal.sqlite") as database:
+        database.execute("UPDATE samples SET key = ? WHERE rowid = 1", [b"1" * 16])
+    database.close()
+    with pytest.raises(SourceError, match="sample 1 does not match its checksum"):
         Journal.open(folder)
 
 
