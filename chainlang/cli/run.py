@@ -88,7 +88,7 @@ def add(commands: Any, about: str) -> None:
         metavar="N",
         help="run in N processes, each with GPUs or cores of its own; one folder at the end",
     )
-    parser.add_argument("--worker", help=argparse.SUPPRESS)  # number and attempt of a worker
+    parser.add_argument("--worker", help=argparse.SUPPRESS)  # of `workers.as_worker`
     parser.complete = _complete
     parser.set_defaults(run=run, is_kept=True)
 

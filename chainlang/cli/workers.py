@@ -25,7 +25,7 @@ from chainlang.settings import RunSettings, Shard
 
 BAD_INPUT = 2
 _FIRST = ("overwrite", "retry_failed", "changed")
-"""Settings of the first attempt of a worker alone: a later one resumes it."""
+"""Settings of a worker until it has begun: one that is started again later resumes its run."""
 _OF_ONE = ("run_calls", "run_tokens", "run_cost", "analyze", "shard")
 """Settings of one process, which several can't share."""
 _DECIDER = 0
@@ -87,15 +87,15 @@ def _hold_limit(out: Path, folders: Sequence[Path], limit: int) -> None:
 def as_worker(options: argparse.Namespace) -> None:
     """Make the options of the run those of one of its workers, which ends with its parent.
 
-    ``--worker`` has its number, its attempt, and the mark of its log.
+    ``--worker`` has its number, 1 if it resumes this run and else 0, and the mark of its log.
     """
-    number, attempt, mark = options.worker.split(".")
+    number, resumes, mark = options.worker.split(".")
     mark_log(mark)
     options.log_format, options.json = "pages", False
     if int(number):
         options.shard = str(Shard(int(number), options.workers))
         options.format, options.escape_formulas, options.part_rows = "jsonl", None, None
-    if int(attempt) > 1:
+    if int(resumes):
         for name in _FIRST:
             setattr(options, name, None)
 
@@ -158,15 +158,15 @@ def run_workers(options: argparse.Namespace) -> int:
     _hold_folder(Path(options.output), settings, options.workers)
     words, mark = [sys.executable, "-m", "chainlang", *options.words], secrets.token_hex(8)
 
-    def command(number: int, attempt: int) -> list[str]:
-        return [*words, "--worker", f"{number}.{attempt}.{mark}"]
+    def command(number: int, resumes: bool) -> list[str]:
+        return [*words, "--worker", f"{number}.{int(resumes)}.{mark}"]
 
     with _observed(options) as board:
         statuses: dict[int, int] = {}
         try:
             if is_undecided:  # in a process of its own, so that its models are gone afterwards
                 decider = partial(command, _DECIDER)
-                one = Workers(1, lambda _, attempt: decider(attempt), board.hear, mark)
+                one = Workers(1, lambda _, resumes: decider(resumes), board.hear, mark)
                 statuses = one.run()
             if _status(statuses) == 0:
                 statuses = Workers(options.workers, command, board.hear, mark).run()

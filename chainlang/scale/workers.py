@@ -53,7 +53,8 @@ class Worker:
 
     number: int
     process: subprocess.Popen[bytes]
-    attempt: int = 1
+    has_begun: bool = False
+    """Whether it, or one before it, has reported progress: its folder is of this run."""
     rows: int = 0
     """Number of rows that it has written."""
     at_start: int = 0
@@ -73,10 +74,11 @@ class Worker:
 
 @define(eq=False)
 class Workers:
-    """The processes of a run. `command` returns that of a worker, from its number and attempt."""
+    """The processes of a run."""
 
     count: int
-    command: Callable[[int, int], Sequence[str]]
+    command: Callable[[int, bool], Sequence[str]]
+    """Returns the command of a worker, from its number and whether it resumes this run."""
     hear: Callable[[Note], object]
     """Called with each note of a worker."""
     mark: str
@@ -94,7 +96,7 @@ class Workers:
         try:
             for number in range(1, self.count + 1):
                 with interrupts_deferred():  # each process that is started is known
-                    self.workers[number] = self._started(number, 1)
+                    self.workers[number] = self._started(number)
             while self._left():
                 try:
                     self._turn()
@@ -116,7 +118,7 @@ class Workers:
     def _left(self) -> list[Worker]:
         return [one for one in self.workers.values() if one.status is None]
 
-    def _started(self, number: int, attempt: int) -> Worker:
+    def _started(self, number: int, *, has_begun: bool = False) -> Worker:
         environment, mine = {**os.environ}, shares(gpus(os.environ), self.count)[number - 1]
         if mine:
             environment[VISIBLE] = ",".join(mine)
@@ -125,7 +127,7 @@ class Workers:
             environment.setdefault("OMP_NUM_THREADS", str(len(of_cores)))
         with _interrupts_blocked():
             process = subprocess.Popen(  # noqa: S603  # this very command
-                self.command(number, attempt),
+                self.command(number, has_begun),
                 stdin=subprocess.PIPE,  # its end tells the worker that this process is gone
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -134,7 +136,7 @@ class Workers:
             )
         if of_cores:
             os.sched_setaffinity(process.pid, of_cores)
-        worker = Worker(number, process, attempt)
+        worker = Worker(number, process, has_begun)
         os.set_blocking(worker.log.fileno(), False)
         self._selector.register(worker.log, selectors.EVENT_READ, number)
         return worker
@@ -171,7 +173,7 @@ class Workers:
             return
         rows = found.get("rows")
         if isinstance(rows, int):
-            worker.rows = rows
+            worker.rows, worker.has_begun = rows, True
             if worker.at_start < rows and worker.deaths:
                 worker.deaths = 0
         self.hear(Note(worker.number, found.pop("event"), found))
@@ -194,8 +196,8 @@ class Workers:
             if status == 2 and not self.is_ending:
                 self.end()
             return
-        again = self._started(worker.number, worker.attempt + 1)
+        again = self._started(worker.number, has_begun=worker.has_begun)
         again.rows = again.at_start = worker.rows
         again.deaths = worker.deaths + 1
         self.workers[worker.number] = again
-        self.hear(Note(worker.number, "died", {"why": why, "attempt": again.attempt}))
+        self.hear(Note(worker.number, "died", {"why": why}))

@@ -173,6 +173,38 @@ def test_a_worker_that_dies_is_started_again_while_a_process_of_it_lives(home: P
     assert [(one.event, one.text) for one in said] == [("", "last words"), ("died", "")]
 
 
+# The first worker that imports it while there is a file `die` is killed, before a run begins.
+_DYING = """
+import contextlib, os, pathlib, signal, sys
+
+if "--worker" in sys.argv:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink("die")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def held(candidates: list[str]) -> str:
+    if not pathlib.Path("ready").exists():
+        raise ValueError("not ready")
+    return candidates[0]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", ["--retry-failed", "--overwrite"])
+def test_a_worker_that_dies_before_it_has_begun_does_not_forget_what_it_is_for(
+    home: Path, flag: str
+) -> None:
+    (home / "functions.py").write_text(_DYING)
+    written(home / "rows.jsonl", [{"id": number, "query": "q"} for number in range(8)])
+    assert execute(words("a", "--workers", "2")) == 1
+    assert metadata(home / "a")["rows"]["failed"] == 8
+    (home / "ready").touch()
+    (home / "die").touch()
+    assert execute(words("a", "--workers", "2", flag)) == 0
+    assert not (home / "die").exists()
+    assert metadata(home / "a")["rows"]["failed"] == 0
+
+
 @pytest.mark.slow
 def test_values_are_decided_once_before_the_workers_start(home: Path) -> None:
     (home / "auto.chain").write_text(AUTO)
