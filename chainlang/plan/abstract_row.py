@@ -250,7 +250,7 @@ class Source:
     """A stage that samples, and the row before it."""
 
     stage: Meaning
-    before: AbstractRow
+    before: AbstractRow = field(eq=id)  # its values may be unknown, which have no equality
 
     def conversations(self, *, most: bool) -> list[tuple[Message, ...]]:
         """Return the possible conversations that end with a reply of the stage.

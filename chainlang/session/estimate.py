@@ -222,9 +222,12 @@ class CostEstimator:
         names = counts(self.found.naive).models
         plan = self.found.plan
         others = self._counted - _FIRST
-        share = Fraction(self.rows - _FIRST, others) if others > 0 else Fraction(1)
+        if others > 0:
+            own, share = Fraction(1), Fraction(self.rows - _FIRST, others)
+        else:  # the first stand for the few behind them
+            own, share = Fraction(self.rows, max(self._counted, 1)), Fraction(0)
         models = {
-            name: self._models.get(name, Predicted())
+            name: self._models.get(name, Predicted()).scaled(own)
             + self._others.get(name, Predicted()).scaled(share)
             for name in names
         }

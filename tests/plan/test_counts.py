@@ -138,6 +138,13 @@ def test_the_longest_path_has_the_tokens_of_its_stages() -> None:
     assert (str(found.path), found.path_tokens.most) == ("2", 50)
 
 
+@pytest.mark.parametrize("operator", ["&", "|"])
+def test_parts_with_unknown_fields_are_counted_side_by_side(operator: str) -> None:
+    part = 'with_fields(E:a, query="{{ fr.answer }}")'
+    found = counted(f"main = (fr = E:a) >> ({part} {operator} {part})", {"query": "q"})
+    assert str(found.models["a"].samples) == "3"
+
+
 def test_some_of_many_rows_stand_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "_FIRST", 10)
     monkeypatch.setattr(estimate, "_ONE_IN", 5)
@@ -154,3 +161,6 @@ def test_some_of_many_rows_stand_for_the_others(monkeypatch: pytest.MonkeyPatch)
     assert near.prompt_tokens != true.prompt_tokens
     assert "estimated from" in str(made.explain(rows))
     assert "estimated from" not in str(made.explain(rows[:10]))
+    for count in range(10, 40):  # few behind the first, of which none may be counted
+        exact, found = (made.explain(rows[:count], count_all=one).estimate for one in (True, False))
+        assert found.models["f"].cost.requests == exact.models["f"].cost.requests
