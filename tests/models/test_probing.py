@@ -120,4 +120,4 @@ def test_the_command_probes(
         assert execute(["models", "mine", "--probe"]) == 0
     assert "mine: http://127.0.0.1" in (said := capsys.readouterr().out)
     assert "honours schema, n, logprobs, seed (probed " in said
-    assert execute(["models", "tiny", "--probe"]) == 1
+    assert execute(["models", "tiny", "--probe"]) == 2
