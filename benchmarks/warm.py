@@ -1,6 +1,6 @@
 """CPU of `chainlang ask` against a warm model, beside that of its request in the server.
 
-With the ready process, and without it: a process with other flags of Python does not find it.
+With the ready process, and without it: a process with other options of Python does not find it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def measured(
         begun = cpu_of([ready], children=True)
         own = of_command([OURS, *words], environment)
         inside += (cpu_of([ready], children=True) - begun) * bool(number)
-        taken.append((request, own, of_command([OURS, "-B", *words], environment)))
+        taken.append((request, own, of_command([OURS, "-X", "alone", *words], environment)))
     request, own, alone = (min(one) for one in zip(*taken[1:], strict=True))
     assert inside > 0, "the ready process has run no command"
     return request, own + inside / rounds, alone
