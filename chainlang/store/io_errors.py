@@ -37,10 +37,18 @@ def database_errors(path: str, name: str, *, failed: str, damaged: str) -> Itera
     """
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise DiskError([Diagnostic("file", f"{path}: {error}", hint=failed)]) from error
     except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and error_code(error) is not None:
+            raise DiskError([Diagnostic("file", f"{path}: {error}", hint=failed)]) from error
         raise error_of("file", f"{path}: the {name} is damaged: {error}", damaged) from error
     except UnicodeDecodeError as error:  # SQLite quotes what it can't read
         what = f"{path}: the {name} is damaged: its tables are not those of a {name}"
         raise error_of("file", what, damaged) from error
+
+
+def error_code(error: sqlite3.Error) -> int | None:
+    """Return the code SQLite gave an error, None for one of the Python module.
+
+    The module raises an `OperationalError` of its own for a text that is not UTF-8.
+    """
+    return getattr(error, "sqlite_errorcode", None)

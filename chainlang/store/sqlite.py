@@ -13,7 +13,7 @@ from typing import Any
 from attrs import define, frozen
 
 from chainlang.errors import ChainlangError, error_of
-from chainlang.store.io_errors import database_errors
+from chainlang.store.io_errors import database_errors, error_code
 
 
 @frozen(kw_only=True)
@@ -162,7 +162,7 @@ def _look(kind: FileKind, path: str, address: str) -> None:
         try:
             Database(kind, path, connection)._is_new()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            if error_code(error) != sqlite3.SQLITE_READONLY_ROLLBACK:
                 raise
 
 

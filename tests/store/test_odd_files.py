@@ -127,6 +127,18 @@ def test_so_is_a_trigger_beside_it(tmp_path: Path) -> None:
         open_on_disk(tmp_path, 1 << 20)
 
 
+def test_a_schema_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    """Python raises it without a code of SQLite."""
+    ran(tmp_path / "run")
+    open_on_disk(tmp_path, 1 << 20).close()
+    for file in (tmp_path / "run" / "journal.sqlite", tmp_path / FILE):
+        file.write_bytes(file.read_bytes().replace(b"key BLOB", b"k\xffy BLOB"))
+    with pytest.raises(SourceError, match="the journal is damaged: Could not decode"):
+        ran(tmp_path / "run")
+    with pytest.raises(SourceError, match="the cache is damaged: Could not decode"):
+        open_on_disk(tmp_path, 1 << 20)
+
+
 @pytest.mark.parametrize(
     "statements",
     [
