@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from types import FrameType
+from typing import NoReturn
 
 _loading = 0
 _pending = False
@@ -36,31 +36,35 @@ def clear() -> None:
 
 
 class _Recorder:
-    """Handler of SIGINT in a run, which defers a Ctrl-C without being replaced.
+    """Handler of SIGINT in a run, which defers a Ctrl-C to the handler before it.
 
-    Replacing a handler takes longer than writing a row.
+    It is not replaced for each block: replacing a handler takes longer than writing a row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, handler: Callable[..., object]) -> None:
+        self.handler = handler
         self.thread = threading.get_ident()
         self.depth = 0
-        self.is_waiting = False
+        self.deferred: tuple[object, ...] | None = None
+        """Arguments of the signal that waits for the end of the block."""
 
-    def __call__(self, *_: object) -> None:
-        if self.depth and not self.is_waiting:
-            self.is_waiting = True
+    def __call__(self, *arguments: object) -> None:
+        first, self.deferred = self.deferred, None
+        if first is not None:
+            _second(self.handler, first, arguments)
+        if self.depth and not _ends_loading(self.handler):
+            self.deferred = arguments
             return
-        self.is_waiting = False
-        interrupt()
+        self.handler(*arguments)
 
     def __enter__(self) -> None:
         self.depth += 1
 
     def __exit__(self, *_: object) -> None:
         self.depth -= 1
-        if self.is_waiting and not self.depth:
-            self.is_waiting = False
-            interrupt()
+        if self.deferred is not None and not self.depth:
+            deferred, self.deferred = self.deferred, None
+            self.handler(*deferred)
 
 
 _recorder: _Recorder | None = None
@@ -69,20 +73,23 @@ _recorder: _Recorder | None = None
 
 @contextmanager
 def interrupts_recorded() -> Iterator[None]:
-    """Record Ctrl-C in the block, unless a handler other than Python's own is installed."""
+    """Record Ctrl-C in the block, and pass it to the present handler."""
     global _recorder  # noqa: PLW0603  # signals belong to the process
     on_main = threading.current_thread() is threading.main_thread()
-    if not on_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if not on_main or not callable(before) or isinstance(before, _Recorder):
         yield
         return
-    _recorder = _Recorder()
+    is_own = before is signal.default_int_handler
+    _recorder = _Recorder((lambda *_: interrupt()) if is_own else before)
     signal.signal(signal.SIGINT, _recorder)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
         _recorder = None
-        clear()
+        if is_own:
+            clear()
 
 
 @contextmanager
@@ -115,22 +122,18 @@ def interrupts_deferred() -> AbstractContextManager[None]:
 @contextmanager
 def _replaced() -> Iterator[None]:
     """Defer Ctrl-C in the block by another handler in place of the present one."""
-    handler = signal.getsignal(signal.SIGINT)
-    if is_loading() and getattr(handler, "ends_loading", False):
+    found = signal.getsignal(signal.SIGINT)
+    on_main = threading.current_thread() is threading.main_thread()
+    if not on_main or not callable(found) or _ends_loading(found):
         yield
         return
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    deferred: list[tuple[int, FrameType | None]] = []
+    handler: Callable[..., object] = found
+    deferred: list[tuple[object, ...]] = []
 
-    def defer(number: int, frame: FrameType | None) -> None:
-        deferred.append((number, frame))
+    def defer(*arguments: object) -> None:
+        deferred.append(arguments)
         if len(deferred) > 1:
-            for signal_arguments in deferred:
-                with suppress(KeyboardInterrupt):
-                    handler(*signal_arguments)
-            raise KeyboardInterrupt
+            _second(handler, *deferred)
 
     signal.signal(signal.SIGINT, defer)
     try:
@@ -139,3 +142,16 @@ def _replaced() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if len(deferred) == 1:
             handler(*deferred[0])
+
+
+def _ends_loading(handler: object) -> bool:
+    """Return whether a handler ends what is being loaded, and so is not deferred."""
+    return is_loading() and getattr(handler, "ends_loading", False)
+
+
+def _second(handler: Callable[..., object], *signals: tuple[object, ...]) -> NoReturn:
+    """Call a handler for a Ctrl-C that was deferred and for the one after it, and interrupt."""
+    for arguments in signals:
+        with suppress(KeyboardInterrupt):
+            handler(*arguments)
+    raise KeyboardInterrupt

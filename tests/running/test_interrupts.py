@@ -16,7 +16,7 @@ import pytest
 
 from chainlang import chain
 from chainlang.engines.fake import FakeEngine
-from chainlang.interrupts import interrupts_deferred
+from chainlang.interrupts import interrupts_deferred, interrupts_recorded
 from chainlang.protocol.messages import Completion, Delta, Failure
 from chainlang.session.summary import Interrupted
 
@@ -199,6 +199,34 @@ print("closed", flush=True)
         [sys.executable, "-c", text], capture_output=True, text=True, check=False
     )
     assert (found.returncode, found.stdout) == (130, "closing\n")
+
+
+@pytest.mark.parametrize(("interrupts", "reached"), [(1, [1, 2, 3]), (2, [1])])
+def test_in_a_run_the_handler_of_the_program_is_called_for_each(
+    interrupts: int, reached: list[int]
+) -> None:
+    calls, done = list[int](), list[int]()
+
+    def handler(number: int, _: object) -> None:
+        calls.append(number)
+        raise KeyboardInterrupt
+
+    def block() -> None:
+        with interrupts_deferred():
+            for number in (1, 2, 3):
+                if number <= interrupts:
+                    interrupt()
+                done.append(number)
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_recorded():
+            assert signal.getsignal(signal.SIGINT) is not handler
+            block()
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done, calls) == (reached, [signal.SIGINT] * interrupts)
 
 
 def test_without_an_interrupt_nothing_changes() -> None:
