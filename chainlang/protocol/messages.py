@@ -13,6 +13,7 @@ from attrs import Factory, field, fields, frozen
 
 from chainlang.protocol.failures import FAILURE_MODES, FailureKind
 from chainlang.protocol.price import Price
+from chainlang.protocol.quick_init import quick_init
 from chainlang.protocol.usage import Usage as Usage  # noqa: PLC0414  # as all messages are
 
 Finish = Literal["stop", "length", "budget"]
@@ -45,7 +46,8 @@ class ToolSpec:
     parameters: str
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Message:
     """One message of a prompt. Its text is data: special tokens in it are sent as plain text."""
 
@@ -250,7 +252,8 @@ def changed(request: Request, **fields: Any) -> Request:
     return made
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Sample:
     """One sample of a completion: text, finish reason and length in tokens."""
 
@@ -323,7 +326,8 @@ class Delta:
     kind: TextKind = "text"
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Completion:
     """All samples of one request, in the order of their seeds."""
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.protocol.quick_init import quick_init
+
 ZERO = Decimal(0)
 
 
@@ -16,7 +18,8 @@ def plus(cost: Decimal | None, other: Decimal | None) -> Decimal | None:
     return None if cost is None or other is None else cost + other
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Usage:
     """Cost of a request, a row or a run, in calls and tokens. Usages can be added.
 

@@ -80,5 +80,12 @@ def used(
 def _summed(several: Iterable[tuple[Name, Usage]]) -> dict[Name, Usage]:
     found: dict[Name, list[Usage]] = {}
     for name, usage in several:
-        found.setdefault(name, []).append(usage)
-    return {name: Usage.total(usages) for name, usages in found.items() if name}
+        if name in found:
+            found[name].append(usage)
+        else:
+            found[name] = [usage]
+    return {
+        name: usages[0] if len(usages) == 1 else Usage.total(usages)
+        for name, usages in found.items()
+        if name
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import evolve, frozen
 
@@ -30,8 +30,7 @@ from chainlang.semantics.wiring import fed
 _UNKEPT = attrgetter("unkept")
 
 
-@frozen
-class _SampleOutcome:
+class _SampleOutcome(NamedTuple):
     """A sample: its prompt, its number, its candidate or error, and its events."""
 
     number: int
@@ -79,11 +78,12 @@ class _StageRun:
                 requests.append(request_of(self.step, self.record.id, self.context, samples, read))
             except StageError as error:
                 unmade[index] = error
-        try:
-            self.context.budget.charge(requests)
-        except StageError as error:
-            span = self.step.stage.span
-            raise failed(error, stage, self.place, self.record, span=span) from error
+        if self.context.budget.counts:
+            try:
+                self.context.budget.charge(requests)
+            except StageError as error:
+                span = self.step.stage.span
+                raise failed(error, stage, self.place, self.record, span=span) from error
         listener = None if self.step.stage.tools else self.context.listener
         if listener is None or self.step.place not in listener.places:
             return Ask(tuple(requests), stage), unmade
@@ -111,32 +111,31 @@ class _StageRun:
         found: list[_SampleOutcome] = []
         for index, samples in enumerate(ranges):
             if unmade and index in unmade:
-                self.add(found, samples, unmade[index], None)
-            else:
-                self.add(found, samples, *next(came))
+                found += self.lost(samples, unmade[index])
+                continue
+            reply, request = next(came)
+            if isinstance(reply, Failure):
+                found += self.lost(samples, StageError.of(reply))
+                continue
+            for number, sample in enumerate(reply.samples, samples.first):
+                if self.step.stage.tools and calls_tools(sample):
+                    found.append(self.begun(samples, number, sample, request))
+                else:
+                    found.append(self.whole(samples, number, sample, request.messages))
         return found
 
-    def add(
-        self,
-        found: list[_SampleOutcome],
-        samples: SampleRange,
-        reply: Completion | Failure | StageError,
-        request: Request | None,
-    ) -> None:
-        """Add each sample of the reply to a request."""
-        if not isinstance(reply, Completion) or request is None:
-            error = StageError.of(reply) if isinstance(reply, Failure) else reply
-            assert isinstance(error, StageError)
-            numbers = range(samples.first, samples.first + samples.count)
-            found += [_SampleOutcome(samples.number, number, error) for number in numbers]
-            return
-        for number, sample in enumerate(reply.samples, samples.first):
-            if self.step.stage.tools and calls_tools(sample):
-                seeds = self.context.run.seed, self.record.id
-                begun = Beginning(request, sample, number, samples.place, *seeds)
-                found.append(_SampleOutcome(samples.number, number, begun))
-            else:
-                found.append(self.whole(samples, number, sample, request.messages))
+    def lost(self, samples: SampleRange, error: StageError) -> list[_SampleOutcome]:
+        """Return the samples of a request that failed."""
+        numbers = range(samples.first, samples.first + samples.size)
+        return [_SampleOutcome(samples.number, number, error) for number in numbers]
+
+    def begun(
+        self, samples: SampleRange, number: int, sample: Sample, request: Request
+    ) -> _SampleOutcome:
+        """Return a sample that calls tools, and so begins a conversation."""
+        seeds = self.context.run.seed, self.record.id
+        made = Beginning(request, sample, number, samples.place, *seeds)
+        return _SampleOutcome(samples.number, number, made)
 
     def whole(
         self, samples: SampleRange, number: int, sample: Sample, prompt: tuple[Message, ...]
@@ -205,7 +204,7 @@ class _StageRun:
         except StopIteration as stop:
             sample, prompt = stop.value
             one = self.whole(samples, begun.number, sample, prompt)
-            return evolve(one, events=(*events, *one.events))
+            return one._replace(events=(*events, *one.events))
         except StageError as error:
             return _SampleOutcome(samples.number, begun.number, error, tuple(events))
 

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.protocol.failures import Cause
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.quick_init import quick_init
 from chainlang.protocol.usages import Usages
 from chainlang.semantics.events import Event
 from chainlang.semantics.outputs import Outputs
@@ -16,7 +17,8 @@ from chainlang.semantics.record import Branched, Flow, Record, events_of, failur
 from chainlang.semantics.row_failure import RowFailure
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Outcome:
     """A completed row: its position in the input, and its result or its failure."""
 

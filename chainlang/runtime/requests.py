@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from chainlang.plan.steps import Generate
 from chainlang.protocol.messages import Fallback, Request, changed
@@ -18,15 +16,14 @@ from chainlang.semantics.stage_prompts import messages, prefix
 from chainlang.semantics.stage_replies import choices, labels, schema
 
 
-@frozen
-class SampleRange:
+class SampleRange(NamedTuple):
     """Samples of one prompt that share a request."""
 
     number: int
     """Number of the prompt; a map has one for each candidate."""
     first: int
     """Number of the first sample."""
-    count: int
+    size: int
     start: Record
     """Record that the prompt reads."""
     place: Place
@@ -68,7 +65,7 @@ def request_of(
         id=new_id(),
         messages=prompt,
         seed=first + samples.first,
-        count=samples.count,
+        count=samples.size,
         first=samples.first,
         row=context.index,
         **more,

@@ -19,6 +19,7 @@ from chainlang.diagnostics.diagnostic import Diagnostic, in_order
 from chainlang.diagnostics.source import Source, Span
 from chainlang.diagnostics.suggest import suggest, unknown
 from chainlang.errors import MeaningError
+from chainlang.semantics.direct_expressions import direct
 from chainlang.semantics.prompts import NOT_ALLOWED, RenderError, said_by
 from chainlang.semantics.template_values import View, as_text, plain
 
@@ -65,14 +66,20 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
     from jinja2 import TemplateError, Undefined
 
     run: Callable[..., Any]
-    makes = False
+    makes, quick = False, None
     if _is_name(expression):
         run = _named(expression)
     else:
         run = _environment().compile_expression(expression, undefined_to_none=False)
-        makes = _makes(_tree(expression, words(expression)))
+        tree = _tree(expression, words(expression))
+        makes, quick = _makes(tree), direct(tree.nodes[0])
 
     def evaluated(values: Mapping[str, Any]) -> Any:
+        if quick is not None:
+            try:
+                return plain(quick(values))
+            except NOT_ALLOWED:
+                pass  # jinja knows what is wrong
         try:
             found = run(values)
             for one in found if isinstance(found, (list, tuple)) else (found,):
@@ -238,7 +245,7 @@ def _is_readable(text: str) -> bool:
     return True
 
 
-def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Node:
+def _tree(expression: str, tokens: list[tuple[int, str]]) -> nodes.Output:
     """Return the parsed expression. Raises `_NoExpression`."""
     from jinja2 import TemplateSyntaxError, nodes
     from jinja2.parser import Parser

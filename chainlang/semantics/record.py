@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from chainlang.diagnostics.suggest import suggest
 from chainlang.protocol.messages import Message, TopLogprobs
+from chainlang.protocol.quick_init import quick_init
 from chainlang.semantics.events import Event
 from chainlang.semantics.nothing import NOTHING
 from chainlang.semantics.origin import NOWHERE, Origin
@@ -20,7 +21,8 @@ from chainlang.semantics.template_values import View
 _VALUES = "_values"
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Candidate:
     """One candidate: a parsed sample, or a value of a function or a row."""
 
@@ -71,7 +73,7 @@ class Candidate:
         """
         if self.picked is not None or not self.messages:
             return self.picked or ()
-        said = (one for one in self.messages if not (one.calls or one.call_id))
+        said = [one for one in self.messages if not (one.calls or one.call_id)]
         return (*said, Message("assistant", self.text))
 
     @property
@@ -107,7 +109,8 @@ class Candidate:
         return View({**self.fields, "answer": self.answer}, self.reasoning)
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class TraceEntry:
     """A completed stage of a row: its name, its place, and its candidates."""
 
@@ -155,8 +158,8 @@ class Record:
         arms: tuple[str, ...] = (),
     ) -> Record:
         """Return the record after a stage, with the candidates of the stage."""
-        trace = (*self.trace, TraceEntry(stage, place, candidates, arms))
-        return self._with(candidates, self.history, trace, self.events)
+        entry = TraceEntry(stage, place, candidates, arms)
+        return self._with(candidates, self.history, (*self.trace, entry), self.events)
 
     def _with(
         self,

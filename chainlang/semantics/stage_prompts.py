@@ -49,8 +49,8 @@ def conversation_of(
 
     `values` are those of the prompt. Raises `RenderError` if there is no query.
     """
-    if candidate.conversation:
-        return candidate.conversation
+    if said := candidate.conversation:
+        return said
     if "query" not in values:
         raise RenderError(_missing("query", record, frozenset()))
     query = Message("user", as_text(values["query"]))

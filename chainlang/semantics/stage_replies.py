@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from chainlang.datatypes.free_texts import free_texts
-from chainlang.datatypes.parse_reply import Form, Misfit, Value
+from chainlang.datatypes.parse_reply import Form, Misfit
 from chainlang.protocol.messages import Message, Sample
 from chainlang.semantics.cut import was_cut, why_cut
 from chainlang.semantics.expressions import evaluate
@@ -74,8 +74,8 @@ def candidate_of(  # noqa: PLR0917
     """
     if stage.program is not None:
         return _ran(stage, record, read, sample, place)
-    reply = _reply(stage, record, sample)
-    answer, fields = _answer(stage, record, read, sample, reply.plain)
+    plain, typed = _reply(stage, record, sample)
+    answer, fields = _answer(stage, record, read, sample, plain)
     return Candidate(
         answer,
         fields,
@@ -84,7 +84,7 @@ def candidate_of(  # noqa: PLR0917
         sample.tokens,
         sample.token_ids,
         place,
-        value=reply.typed,
+        value=typed,
         unkept=sample.unkept,
         reasoning=sample.reasoning,
         logprobs=sample.logprobs,
@@ -142,22 +142,23 @@ def _weights(
     return found
 
 
-def _reply(stage: Meaning, record: Record, sample: Sample) -> Value:
-    """Parse a reply as a value of the stage's type."""
+def _reply(stage: Meaning, record: Record, sample: Sample) -> tuple[Any, Any]:
+    """Parse a reply as a value of the stage's type: return its JSON values, and the typed ones."""
     if sample.refusal:
         raise StageError(sample.refusal, "refused", sample)
     form = None if stage.replies is None else _form(stage, record)
-    is_cut = was_cut(sample)
+    is_cut = (sample.finish != "stop" or bool(sample.reasoning)) and was_cut(sample)
     if is_cut and not stage.keeps_cut:
         raise StageError(cut_message(stage, sample), "cut", sample)
     if form is None:
-        return Value(sample.text, sample.text)
+        return sample.text, sample.text
     try:
-        return form.read(sample.text)
+        found = form.read(sample.text)
     except Misfit as error:
         if is_cut:  # what is left of it is no value, so there is nothing to keep
             raise StageError(cut_message(stage, sample), "cut", sample) from error
         raise StageError(f"{error}{_left(sample)}", "reply", sample) from error
+    return found.plain, found.typed
 
 
 def cut_message(stage: Meaning, sample: Sample) -> str:

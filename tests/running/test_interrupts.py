@@ -211,8 +211,9 @@ def test_in_a_run_the_handler_of_the_program_is_called_for_each(
         calls.append(number)
         raise KeyboardInterrupt
 
-    def block() -> None:
-        with interrupts_deferred():
+    def run() -> None:
+        with interrupts_recorded(), interrupts_deferred():
+            assert signal.getsignal(signal.SIGINT) is not handler
             for number in (1, 2, 3):
                 if number <= interrupts:
                     interrupt()
@@ -220,9 +221,8 @@ def test_in_a_run_the_handler_of_the_program_is_called_for_each(
 
     before = signal.signal(signal.SIGINT, handler)
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts_recorded():
-            assert signal.getsignal(signal.SIGINT) is not handler
-            block()
+        with pytest.raises(KeyboardInterrupt):
+            run()
         assert signal.getsignal(signal.SIGINT) is handler
     finally:
         signal.signal(signal.SIGINT, before)

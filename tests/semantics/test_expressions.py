@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chainlang.errors import MeaningError
+from chainlang.semantics import expressions
 from chainlang.semantics.expressions import LARGEST_SUM, evaluate, faults
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.template_values import View
@@ -141,3 +144,43 @@ def test_what_an_expression_finds_is_json(expression: str, value: Any) -> None:
 def test_what_json_has_not_is_no_value(expression: str, message: str) -> None:
     with pytest.raises(RenderError, match=message):
         evaluate(expression, VALUES)
+
+
+# ---------------------------------------------------------------- without jinja
+
+LEAVES = st.sampled_from(
+    """answer score none tags missing fr fr.answer fr.missing answer.upper score.real candidates 3
+    'Forty-Two' true none 1.5 tags.append""".split()  # noqa: SIM905
+)
+
+
+def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Return expressions that combine others."""
+    words = st.sampled_from(["==", "!=", "<", ">=", "in", "not in", "and", "or"])
+    return st.one_of(
+        st.tuples(inner, words, inner).map(lambda one: f"({' '.join(one)})"),
+        inner.map(lambda one: f"(not {one})"),
+        inner.map(lambda one: f"({one} is none)"),
+        inner.map(lambda one: f"({one} is not none)"),
+        st.tuples(inner, inner, inner).map(lambda one: "({} if {} else {})".format(*one)),
+    )
+
+
+@given(st.recursive(LEAVES, wider, max_leaves=8))
+def test_an_expression_that_runs_without_jinja_has_the_value_and_the_error_of_jinja(
+    expression: str,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expressions, "direct", lambda _: None)
+        by_jinja = _value_or_error(expression)
+    expressions._compiled.cache_clear()
+    assert _value_or_error(expression) == by_jinja
+
+
+def _value_or_error(expression: str) -> object:
+    expressions._compiled.cache_clear()
+    try:
+        found = evaluate(expression, VALUES)
+    except RenderError as error:
+        return str(error)
+    return type(found), found
