@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from chainlang.datatypes.one import one
     from chainlang.errors import ChainlangError, ChainlangWarning
     from chainlang.limits import Limits
-    from chainlang.semantics.record import Candidate, Part
+    from chainlang.semantics.part import Part
+    from chainlang.semantics.record import Candidate
     from chainlang.serving.serve import serve
     from chainlang.tracer.calls import ask, for_each, when
     from chainlang.tracer.trace import trace
@@ -97,7 +98,8 @@ _MODULES = {
     "chainlang.datatypes.one": ("one",),
     "chainlang.errors": ("ChainlangError", "ChainlangWarning"),
     "chainlang.limits": ("Limits",),
-    "chainlang.semantics.record": ("Candidate", "Part"),
+    "chainlang.semantics.part": ("Part",),
+    "chainlang.semantics.record": ("Candidate",),
     "chainlang.serving.serve": ("serve",),
     "chainlang.tracer.calls": ("ask", "for_each", "when"),
     "chainlang.tracer.trace": ("trace",),

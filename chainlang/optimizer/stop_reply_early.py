@@ -11,7 +11,8 @@ from chainlang.plan.visit import asked, calls, rebuilt, steps_of
 from chainlang.protocol.messages import later
 from chainlang.semantics.expressions import names
 from chainlang.semantics.functions import UserFunction
-from chainlang.semantics.record import Candidate, Part
+from chainlang.semantics.part import Part
+from chainlang.semantics.record import Candidate
 from chainlang.semantics.stage_replies import has_choices
 from chainlang.semantics.stages import Meaning
 

@@ -21,7 +21,8 @@ from chainlang.ir.builtins import Kind
 from chainlang.limits import current
 from chainlang.semantics.not_json import NotJson, reason
 from chainlang.semantics.own_values import hold, own, own_candidate, own_part
-from chainlang.semantics.record import Candidate, Part, Record
+from chainlang.semantics.part import Part
+from chainlang.semantics.record import Candidate, Record
 from chainlang.semantics.seeds import Place
 from chainlang.semantics.stage_error import StageError, no_candidates
 from chainlang.semantics.template_values import View

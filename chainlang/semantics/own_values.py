@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import evolve
 
-from chainlang.semantics.record import Candidate, Part
+from chainlang.semantics.part import Part
+from chainlang.semantics.record import Candidate
 
 _LARGEST = 10**4300  # Python prints no integer of more digits
 DEEPEST = 100

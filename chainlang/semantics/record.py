@@ -8,7 +8,6 @@ from typing import Any, assert_never
 
 from attrs import evolve, field, frozen
 
-from chainlang.diagnostics.suggest import suggest
 from chainlang.protocol.messages import Message, TopLogprobs
 from chainlang.protocol.quick_init import quick_init
 from chainlang.semantics.events import Event
@@ -250,34 +249,6 @@ def part_view(candidates: tuple[Candidate, ...]) -> View:
     first = candidates[0]
     values = {**first.fields, "answer": first.answer, "candidates": views}
     return View(values, first.reasoning)
-
-
-# Names of values in earlier notations, with their names here.
-_ALIASES = {"synthesized_response": "final_answer"}
-
-
-@frozen
-class Part:
-    """Output of a named part: answer and fields of its first candidate, and all candidates."""
-
-    candidates: tuple[Candidate, ...]
-
-    @property
-    def answer(self) -> Any:
-        """Answer of the first candidate; None without candidates."""
-        return self.candidates[0].answer if self.candidates else None
-
-    def __getitem__(self, name: str) -> Any:
-        return field_of(self.candidates, name)
-
-
-def field_of(candidates: tuple[Candidate, ...], name: str) -> Any:
-    """Return a field of the first candidate. Raises `KeyError` with the known fields."""
-    fields = candidates[0].fields if candidates else {}
-    key = name if name in fields else _ALIASES.get(name, name)
-    if key not in fields:
-        raise KeyError(f"unknown field {name!r}; {suggest(name, ['answer', 'responses', *fields])}")
-    return fields[key]
 
 
 @frozen

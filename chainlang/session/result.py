@@ -16,16 +16,15 @@ from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.events import Event
 from chainlang.semantics.not_json import original
 from chainlang.semantics.outputs import EVERYTHING, Outputs
+from chainlang.semantics.part import Part, field_of
 from chainlang.semantics.record import (
     Branched,
     Candidate,
     Flow,
-    Part,
     Record,
     TraceEntry,
     events_of,
     failures_of,
-    field_of,
     trace_of,
 )
 from chainlang.semantics.row_failure import RowFailure

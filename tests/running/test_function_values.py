@@ -16,7 +16,8 @@ from pydantic import BaseModel, model_serializer
 from chainlang import E, function, op
 from chainlang.engines.fake import FakeEngine
 from chainlang.semantics.own_values import own
-from chainlang.semantics.record import Candidate, Part
+from chainlang.semantics.part import Part
+from chainlang.semantics.record import Candidate
 from tests.running.test_resume import plain
 
 ROWS = [

@@ -21,7 +21,8 @@ from pydantic import BaseModel, Field
 from chainlang import Chain, E, J, M, chain, function, load
 from chainlang.engines.fake import FakeEngine
 from chainlang.errors import MeaningError, OperandError, RowError
-from chainlang.semantics.record import Candidate, Part
+from chainlang.semantics.part import Part
+from chainlang.semantics.record import Candidate
 from chainlang.session.result import Result
 
 ENGINE = FakeEngine(answers={"": ["one", "two", "three"]})

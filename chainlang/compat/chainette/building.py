@@ -18,9 +18,9 @@ from chainlang.api.op import op
 from chainlang.api.parse import chain
 from chainlang.compat.chainette.nodes import ApplyNode, Branch, Node, Part, Step, fields_of
 from chainlang.ir.made_labels import made_labels
+from chainlang.semantics.part import Part as Output
 from chainlang.semantics.prompts import variables
 from chainlang.semantics.record import Candidate, trace_of
-from chainlang.semantics.record import Part as Output
 
 __all__ = ["Chain"]
 

@@ -11,7 +11,7 @@ from chainlang.compat.langchain.runnable import ChainRunnable
 from chainlang.datatypes.plain_values import plain
 from chainlang.diagnostics.suggest import unknown
 from chainlang.errors import OperandError, error_of
-from chainlang.semantics.record import Part
+from chainlang.semantics.part import Part
 from chainlang.session.result import Result
 
 ANSWER = "answer"
