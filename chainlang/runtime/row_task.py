@@ -90,8 +90,10 @@ def _apart(step: Step, record: Record, context: RowContext) -> Work:
     Each of its arms fails alone, but for the budget of the row, which all of them share.
     """
     match step:
-        case Sequence((*steps, (Sequence() | Fork()) as end)):
-            return _then_apart(steps, end, record, context)
+        case Sequence(steps):  # without a pattern for its last one, since it would copy the others
+            end = steps[-1] if steps else None
+            if isinstance(end, Sequence | Fork):
+                return _then_apart(steps[:-1], end, record, context)
         case Fork(steps):
             return _arms(steps, record, context)
     return work(step, record, context)
@@ -194,7 +196,10 @@ def _in_span(
 def _sequence(steps: tuple[Step, ...], flow: Flow, context: RowContext) -> Work:
     for step in steps:
         assert isinstance(flow, Record)  # a fork is the last step of a sequence
-        flow = yield from work(step, flow, context)
+        if isinstance(step, Count):
+            flow = run_synchronous(step, flow, context)
+        else:
+            flow = yield from work(step, flow, context)
     return flow
 
 

@@ -167,12 +167,10 @@ class Scheduler:
         if reply.id not in self._asked:
             return  # it arrived after a timeout
         task, slot, *_ = self._answered(reply.id)
-        if isinstance(task.effect, Ask) and (
-            isinstance(reply, Completion) or not reply.usage.is_empty
-        ):
-            stage, model = task.effect.stage, task.effect.requests[slot].model
-            task.row.usages += used(stage, model, reply)
-            self.tokens += reply.usage.prompt_tokens + reply.usage.output_tokens
+        effect, usage = task.effect, reply.usage
+        if isinstance(effect, Ask) and (isinstance(reply, Completion) or not usage.is_empty):
+            task.row.usages += used(effect.stage, effect.requests[slot].model, reply)
+            self.tokens += usage.prompt_tokens + usage.output_tokens
         self._deliver(task, slot, reply)
 
     def _answered(self, name: str) -> tuple[Task, int, Port, int]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from chainlang.diagnostics.render import without_places
 from chainlang.diagnostics.suggest import suggest
 from chainlang.errors import error_of
-from chainlang.semantics.render_budget import BUDGET, OverBudget, rendered
+from chainlang.semantics.plain_templates import plain_template
+from chainlang.semantics.render_budget import OverBudget, rendered
 from chainlang.semantics.template_values import View
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
     except UNREADABLE as error:
         raise error_of("template", f"invalid template: {unreadable(error)}") from error
 
-    around, pieces = found.environment, _pieces(template)
+    around, plain = found.environment, plain_template(environment().parse(template))
 
     def fill(values: Mapping[str, Any]) -> str:
-        if pieces is not None and (text := _of_texts(pieces, values)) is not None:
+        if plain is not None and (text := plain.fill(values)) is not None:
             return text
         # The same as `found.render(values)`, which copies the values twice.
         names = {**found.globals, **values}
@@ -83,51 +84,6 @@ def _compiled(template: str) -> Callable[[Mapping[str, Any]], str]:
             raise RenderError(said_by(error)) from error
 
     return fill
-
-
-_Piece: TypeAlias = "tuple[str, str | None, bool]"
-"""A text of a template, with the name of the value after it, or of the list of a loop after it."""
-
-
-def _pieces(template: str) -> tuple[_Piece, ...] | None:
-    """Return the pieces of a template that prints names and has loops over names, and no more."""
-    from jinja2 import nodes
-
-    found, text = list[_Piece](), ""
-    for part in environment().parse(template).body:
-        for node in part.nodes if isinstance(part, nodes.Output) else (part,):
-            match node:
-                case nodes.TemplateData():
-                    text += node.data
-                    continue
-                case nodes.Name():
-                    found.append((text, node.name, False))
-                case nodes.For(iter=nodes.Call(args=[nodes.Name(name=name), _]), else_=[]):
-                    found.append((text, name, True))  # the call is that which charges its rounds
-                case _:
-                    return None
-            text = ""
-    return (*found, (text, None, False))
-
-
-def _of_texts(pieces: tuple[_Piece, ...], values: Mapping[str, Any]) -> str | None:
-    """Return the text that the sandbox would render, where there is nothing for it to check.
-
-    That is where all values to print are texts, and all lists to loop over are empty. None where
-    they are not, and for a text that may be over the sandbox's budget.
-    """
-    parts: list[str] = []
-    for text, name, is_loop in pieces:
-        parts.append(text)
-        if name is not None:
-            value = values.get(name)
-            if is_loop and type(value) is list and not value:
-                continue
-            if is_loop or type(value) is not str:
-                return None
-            parts.append(value)
-    made = "".join(parts)
-    return made if len(made) < BUDGET else None
 
 
 UNREADABLE = (MemoryError, RecursionError, SyntaxError, ValueError)

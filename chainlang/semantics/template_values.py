@@ -39,6 +39,12 @@ class View:
             return self._reasoning
         return self._values[name]
 
+    def get(self, name: str) -> Any:
+        """Return a value; None for a missing one."""
+        if name == REASONING and name not in self._values:
+            return self._reasoning
+        return self._values.get(name)
+
     def __repr__(self) -> str:
         return as_text(self)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from chainlang.errors import MeaningError
@@ -13,6 +12,7 @@ from chainlang.semantics import expressions
 from chainlang.semantics.expressions import LARGEST_SUM, evaluate, faults
 from chainlang.semantics.prompts import RenderError
 from chainlang.semantics.template_values import View
+from tests.laws import SHALLOW, law
 
 VALUES: dict[str, Any] = {
     "answer": "Forty-Two ",
@@ -166,7 +166,7 @@ def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@given(st.recursive(LEAVES, wider, max_leaves=8))
+@law(st.recursive(LEAVES, wider, max_leaves=8), ci=SHALLOW)
 def test_an_expression_that_runs_without_jinja_has_the_value_and_the_error_of_jinja(
     expression: str,
 ) -> None:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import strategies as st
 
 from chainlang.errors import MeaningError
+from chainlang.semantics import prompts
 from chainlang.semantics.expressions import evaluate
 from chainlang.semantics.prompts import RenderError, render
 from chainlang.semantics.sandbox import FILTERS, GLOBALS
 from chainlang.semantics.template_values import View, as_json
-from tests.laws import law
+from tests.laws import SHALLOW, law
 
 OUI = View({"answer": "oui", "count": 1})
 VALUES: dict[str, Any] = {
@@ -95,3 +96,42 @@ def test_whatever_is_written_makes_a_text_or_an_error_without_a_place_in_memory(
 def test_a_value_without_json_is_named_by_its_kind() -> None:
     with pytest.raises(TypeError, match="a set has no JSON"):
         as_json([{1, 2}])
+
+
+# ---------------------------------------------------------------- without jinja
+
+PARTS = [
+    "Why? ", "{{ query }}", "{{ tags }}", "{{ missing }}", "{{ loop.index }}", "{{ one.answer }}\n",
+    "{{ one.count }}", "{{ one.reasoning }}", "{{ fr.answer }}", "{{ one }}",
+]  # fmt: skip
+BODIES = st.lists(st.sampled_from(PARTS), max_size=4).map("".join)
+LOOPS = st.builds(
+    "{{% for {} in {} %}}{}{{% endfor %}}".format,
+    st.sampled_from(["one", "loop", "query"]),
+    st.sampled_from(["candidates", "tags", "none_yet", "query", "fr.candidates", "missing"]),
+    BODIES,
+)
+TEMPLATES = st.lists(st.one_of(st.sampled_from(PARTS), LOOPS), max_size=4).map("".join)
+REPLIES = [{"answer": "oui"}, {"answer": 1}, {"answer": "x", "reasoning": None}, {"answer": "non"}]
+VIEWS = st.builds(View, st.sampled_from(REPLIES), st.sampled_from([None, "", "so"]))
+
+
+@law(TEMPLATES, st.lists(VIEWS, max_size=3), ci=SHALLOW)
+def test_a_template_that_is_filled_without_jinja_has_the_text_and_the_error_of_jinja(
+    template: str, candidates: list[View]
+) -> None:
+    values = {**VALUES, "candidates": candidates, "none_yet": []}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prompts, "plain_template", lambda _: None)
+        by_jinja = _text_or_error(template, values)
+    assert _text_or_error(template, values) == by_jinja
+
+
+def _text_or_error(template: str, values: dict[str, Any]) -> str:
+    prompts._compiled.cache_clear()
+    try:
+        return render(template, values)
+    except (RenderError, MeaningError) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        prompts._compiled.cache_clear()
