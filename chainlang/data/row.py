@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from chainlang.protocol.quick_init import quick_init
 from chainlang.semantics.origin import Origin
 
 LARGEST_LINE = 16 << 20
@@ -15,7 +16,8 @@ DEEPEST = 100
 """Default maximum nesting of lists and objects in a row."""
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Row:
     """One row of a source: its number, and its fields as JSON values."""
 

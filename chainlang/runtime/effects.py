@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from chainlang.diagnostics.source import Span
 from chainlang.protocol.messages import Request
 from chainlang.protocol.price import Price
+from chainlang.protocol.quick_init import quick_init
 from chainlang.runtime.budget import RowBudget
 from chainlang.runtime.limits import RunLimits
 from chainlang.runtime.stream import DeltaSink, Listener
@@ -30,7 +31,8 @@ T = TypeVar("T")
 Work: TypeAlias = "Generator[Effect, Any, Flow]"
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Ask:
     """Wait for the replies to requests; the result has them in the order of the requests."""
 
@@ -163,7 +165,8 @@ class RunContext:
     """Request with the fields that all those of a step have, by the identity of the step."""
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class RowContext:
     """Context of the steps of a row: run, callback, span, budget, and the attempts around them."""
 

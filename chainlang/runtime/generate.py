@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from chainlang.plan.steps import LARGEST_REQUEST, Generate
 from chainlang.protocol.messages import Completion, Failure, Message, Request, Sample, changed
+from chainlang.protocol.quick_init import quick_init
 from chainlang.runtime.effects import All, Ask, Effect, RowContext, RowFailed, failed
 from chainlang.runtime.requests import SampleRange, request_of
 from chainlang.runtime.retry import retried
@@ -40,7 +41,8 @@ class _SampleOutcome(NamedTuple):
     events: tuple[Event, ...] = ()
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class _StageRun:
     """A stage of a row in progress."""
 
@@ -53,6 +55,10 @@ class _StageRun:
     def ranges(self, start: int, stop: int) -> list[SampleRange]:
         """Return the samples from `start` to `stop` of each prompt, in order."""
         most = LARGEST_REQUEST if self.step.together else 1
+        size = stop - start
+        if size <= most:
+            numbers = range(len(self.reads))
+            return [SampleRange(one, start, size, self.record, self.at(one)) for one in numbers]
         return [
             SampleRange(number, first, min(most, stop - first), self.record, self.at(number))
             for number in range(len(self.reads))

@@ -67,7 +67,7 @@ def _compiled(expression: str) -> Callable[[Mapping[str, Any]], Any]:
 
     run: Callable[..., Any]
     makes, quick = False, None
-    if _is_name(expression):
+    if is_name(expression):
         run = _named(expression)
     else:
         run = _environment().compile_expression(expression, undefined_to_none=False)
@@ -140,7 +140,7 @@ def faults(expression: str) -> tuple[Diagnostic, ...]:
     >>> [one.message for one in faults("verdict == 2 ** 9")]
     ["'**' could make a number of any size"]
     """
-    if _is_name(expression):  # most are, and need no jinja
+    if is_name(expression):  # most are, and need no jinja
         return ()
     if len(expression) > LONGEST:
         what = f"this expression has {len(expression):,} characters, more than {LONGEST:,}"
@@ -165,7 +165,7 @@ def names(expression: str) -> frozenset[str]:
     from jinja2 import nodes
 
     _compiled(expression)  # for its error
-    if _is_name(expression):
+    if is_name(expression):
         return frozenset({expression})
     tree = _tree(expression, words(expression))
     return frozenset(one.name for one in tree.find_all(nodes.Name))
@@ -185,7 +185,8 @@ class _NoExpression(Exception):
         return Diagnostic("expression", self.message, span, self.hint)
 
 
-def _is_name(expression: str) -> bool:
+def is_name(expression: str) -> bool:
+    """Return whether an expression is a single name."""
     return expression.isidentifier() and expression.lower() not in ("true", "false", "none", "not")
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from chainlang.protocol.quick_init import quick_init
+
 STDIN = "-"
 """Path that stands for the standard input."""
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Origin:
     """Origin of a row, which prints as its label in messages.
 

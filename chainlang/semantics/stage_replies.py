@@ -15,7 +15,7 @@ from chainlang.datatypes.free_texts import free_texts
 from chainlang.datatypes.parse_reply import Form, Misfit
 from chainlang.protocol.messages import Message, Sample
 from chainlang.semantics.cut import was_cut, why_cut
-from chainlang.semantics.expressions import evaluate
+from chainlang.semantics.expressions import evaluate, is_name
 from chainlang.semantics.nothing import NOTHING
 from chainlang.semantics.programs import fields_in
 from chainlang.semantics.prompts import RenderError
@@ -186,6 +186,8 @@ def _answer(
         return chosen.answer, {**chosen.fields, **fields, "final_answer": chosen.answer}
     if stage.answer is None:
         return fields.get("answer", reply), fields
+    if stage.answer in fields and is_name(stage.answer):  # without a copy of all values
+        return fields[stage.answer], fields
     one = {} if read is None else {"candidate": read.view()}
     values = {**record.values, **one, "text": sample.text, **fields}
     try:

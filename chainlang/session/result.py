@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from chainlang.display.result import result_html
 from chainlang.errors import error_of
 from chainlang.protocol.messages import Usage
+from chainlang.protocol.quick_init import quick_init
 from chainlang.protocol.usages import Usages
 from chainlang.runtime.outcome import Outcome
 from chainlang.semantics.events import Event
@@ -33,7 +34,8 @@ from chainlang.semantics.votes import Votes
 __all__ = ["Result"]
 
 
-@frozen(repr=False)
+@quick_init
+@frozen(repr=False, weakref_slot=False)
 class Result:
     """The result of a row: its answer, candidates, named parts and usage, or its failure.
 

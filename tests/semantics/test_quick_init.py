@@ -7,7 +7,7 @@ import pickle
 from typing import Any
 
 import pytest
-from attrs import NOTHING, evolve, field, fields, frozen
+from attrs import NOTHING, Factory, evolve, field, fields, frozen
 from attrs.exceptions import FrozenInstanceError
 
 from chainlang.protocol.messages import Completion, Message, Sample
@@ -42,13 +42,32 @@ def test_an_instance_is_one_of_its_class_with_its_values(cls: type[Any]) -> None
         cls(**given, other=1)
 
 
-def test_what_the_quick_init_does_not_know_is_an_error() -> None:
+def test_a_factory_makes_a_value_for_each_instance() -> None:
+    @quick_init
+    @frozen(weakref_slot=False)
     class Made:
         one: list[int] = field(factory=list)
 
-    class Checked:
+    found, other = Made(), Made()
+    found.one.append(1)
+    assert (found.one, other.one, Made([2]).one) == ([1], [], [2])
+
+
+def test_what_the_quick_init_does_not_know_is_an_error() -> None:
+    class Derived:
+        one: int = field(default=Factory(lambda self: 1, takes_self=True))
+
+    class Converted:
         one: int = field(converter=int)
 
-    for cls in (Made, Checked):
+    class Checked:
+        one: int = field(validator=lambda *_: None)
+
+    class Unnamed:
+        one: int = field(default=1, init=False)
+
+    for cls in (Derived, Converted, Checked, Unnamed):
         with pytest.raises(TypeError, match="one is more than an argument"):
             quick_init(frozen(weakref_slot=False)(cls))
+    with pytest.raises(TypeError, match="Derived is to be made with weakref_slot=False"):
+        quick_init(frozen(Derived))
