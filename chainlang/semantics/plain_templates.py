@@ -1,7 +1,7 @@
 """Templates that are filled without jinja: they print texts, and loop over candidates.
 
 Most prompts are such, and jinja takes several times as long for them. It is asked for all others,
-and for values that it shows in another way, refuses, or charges too much for.
+and for values that it shows in another way, refuses, or finds too expensive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Loop:
     """A loop over a list of views that prints their fields and the number of the round."""
 
     each: int
-    """What a round is charged."""
+    """Cost of a round, as the sandbox charges it."""
     body: tuple[tuple[str, str], ...] | None
     """Texts, each with the field after it; None for another body, which an empty list never asks
     for."""
