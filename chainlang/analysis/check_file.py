@@ -57,6 +57,7 @@ from chainlang.ir.visit import measure
 from chainlang.limits import current
 from chainlang.notation.literals import at_literal
 from chainlang.notation.parse import NO_UNPARSED_NAMES, UnparsedNames
+from chainlang.tiny import NAME as TINY
 
 MAIN = "main"
 _DECLARED: tuple[Kind, ...] = ("stage type", "definition", "type", "model")
@@ -257,6 +258,8 @@ class _Checker:
             return
         while pending:
             key = pending.pop()
+            if key == ("model", ""):  # the stage names none
+                key = ("model", TINY)
             if key in by_key and key not in reached:
                 reached.add(key)
                 pending += uses(by_key[key])

@@ -10,6 +10,7 @@ from typing import Any
 from chainlang.cli.flags import examples
 from chainlang.cli.output import emit, say
 from chainlang.errors import error_of
+from chainlang.store.io_errors import FULL
 
 TEMPLATES = {
     "vote": "five samples and a vote, on the model in the package",
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
             (folder / name).write_text(text, encoding="utf-8")
             emit(str(folder / name))
     except OSError as error:
-        raise error_of("file", f"{folder}: {error.strerror}") from error
+        hint = "make room on the disk, or name another folder" if error.errno in FULL else None
+        raise error_of("file", f"{folder}: {error.strerror}", hint) from error
     say(f"{folder / 'README.md'} says what to run")
     return 0

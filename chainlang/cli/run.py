@@ -25,7 +25,7 @@ from chainlang.cli.observed import add_metrics_port, add_trace_endpoint, observe
 from chainlang.cli.output import report, say
 from chainlang.cli.progress import LoggedProgress
 from chainlang.cli.read_chain import model_name, read_chain
-from chainlang.errors import StopError
+from chainlang.errors import DiskError, StopError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,6 +161,11 @@ def run_chain(
         failures.found += (
             one if kept else evolve(one, hint=_UNSAVED) for one in stopped.diagnostics
         )
+    except DiskError as full:
+        if not options.is_kept:
+            raise
+        report(full.diagnostics, as_json=options.json, log_format=options.log_format)
+        return STOPPED
     else:
         status = int(summary.failed > 0)
     if failures.found:

@@ -126,9 +126,13 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
     """Return the work of a step for a record. It raises `RowFailed`."""
     match step:
         case Generate(stage=stage):
-            return _traced(stage.name, partial(generate, step, record), context)
+            if context.tracing is NOTHING:
+                return generate(step, record, context)
+            return _in_span(stage.name, partial(generate, step, record), context)
         case Call():
-            return _traced(f"@{step.function.name}", partial(call, step, record), context)
+            if context.tracing is NOTHING:
+                return call(step, record, context)
+            return _in_span(f"@{step.function.name}", partial(call, step, record), context)
         case Sequence(steps):
             return _sequence(steps, record, context)
         case Count():
@@ -168,13 +172,6 @@ def work(step: Step, record: Record, context: RowContext) -> Work:  # noqa: C901
         case WithFields():
             return with_fields(step, record, context, work)
     assert_never(step)
-
-
-def _traced(
-    name: str, begin: Callable[[RowContext], Generator[Effect, Any, Record]], context: RowContext
-) -> Generator[Effect, Any, Record]:
-    """Return the work of a stage, in a span of its own if tracing is on."""
-    return begin(context) if context.tracing is NOTHING else _in_span(name, begin, context)
 
 
 def _in_span(

@@ -29,6 +29,7 @@ from chainlang.runtime.scheduler import Scheduler
 from chainlang.runtime.tasks import Row
 from chainlang.runtime.tracing import RunTrace, begin
 from chainlang.runtime.window import Window
+from chainlang.semantics.nothing import NOTHING
 from chainlang.semantics.record import Record
 from chainlang.semantics.row_failure import RowFailure
 
@@ -95,7 +96,7 @@ def run(
             prepared.context,
             index=prepared.shard.row(window.admitted),
             tracing=trace.row(window.admitted, record.id),
-            redraws=(redraws or {}).get(record.id, {}),
+            redraws=redraws.get(record.id, NOTHING) if redraws else NOTHING,
             budget=RowBudget(limits, counts=counts, items=items),
         )
         scheduler.admit(

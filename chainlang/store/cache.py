@@ -7,7 +7,6 @@ samples, but never returns other ones than were recorded.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -20,13 +19,13 @@ from attrs import define, evolve, field
 
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import DiskError, SourceError, warn
+from chainlang.store.io_errors import FULL
 from chainlang.store.protocol import Level
 from chainlang.store.sample_codec import Drawn
 from chainlang.store.sample_table import EARLIER, EVICTING, SampleTable
 from chainlang.store.sqlite import Database, FileKind
 
 FILE = "cache.sqlite"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 FORMAT = 1
 _PATIENCE = 10.0  # seconds to wait while another process writes
 _REMOVE = "remove it, or name another folder: cache_folder=..."
@@ -195,7 +194,7 @@ def open_on_disk(folder: Path, most: int, seconds: float | None = None) -> Sampl
     except OSError as error:
         message = f"{folder}: can't create the cache: {error.strerror}"
         hint = "name another folder: cache_folder=..."
-        kind = DiskError if error.errno in _FULL else SourceError
+        kind = DiskError if error.errno in FULL else SourceError
         raise kind([Diagnostic("file", message, hint=hint)]) from error
     address = str(path)
     settings = {"timeout": _PATIENCE, "check_same_thread": False}

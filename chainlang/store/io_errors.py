@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from chainlang.diagnostics.diagnostic import Diagnostic
 from chainlang.errors import DiskError, error_of
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk, or of a share of it, that is full."""
 _WHY = {
     errno.ELOOP: "this is a link, and links in a run folder are not followed",
     errno.ENOTDIR: "this is not a folder",
@@ -25,6 +27,9 @@ def file_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         why = _WHY.get(error.errno or 0) or error.strerror or "this can't be written"
+        if error.errno in FULL:
+            hint = "make room on the disk, then run the same command again"
+            raise DiskError([Diagnostic("file", f"{path}: {why}", hint=hint)]) from error
         raise error_of("file", f"{path}: {why}") from error
 
 

@@ -346,6 +346,23 @@ def test_fmt_leaves_the_old_text_or_the_new_one(run, file, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_run_that_a_full_disk_stops_is_resumed_by_the_same_command(run, file, monkeypatch):
+    file('{"query": "a"}\n{"query": "b"}\n', "rows.jsonl")
+    chain = file('model tiny = fake("tiny")\nmain = E\n')
+    command = ("run", chain, "-i", "rows.jsonl", "-o", "out")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    for full in (True, False):
+        with monkeypatch.context() as patch:
+            if full:
+                patch.setattr(os, "fsync", fail)
+            code, _, err = run(*command)
+        assert code == (3 if full else 0)
+        assert ("make room on the disk, then run the same command again" in err) is full
+
+
 def test_fmt_goes_on_after_a_broken_file(run, file):
     broken, cramped = file("main = (", "a.chain"), file(CRAMPED, "b.chain")
     code, _, err = run("fmt", broken, cramped)
