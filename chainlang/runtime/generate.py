@@ -286,8 +286,8 @@ def generate(
             for name, decider in deciders(stage):
                 own = (*step.place, f"{DECIDED}{name}")
                 first = Generate(decider, own, step.tries, arms=step.arms)
-                made = yield from generate(first, record, context)
-                decided[name] = made.candidates[0].answer
+                after = yield from generate(first, record, context)
+                decided[name] = after.candidates[0].answer
             stage = for_record(stage, record, decided)
             step = evolve(step, stage=stage)
         run = _StageRun(step, record, context, place, readings(stage, record))
@@ -303,12 +303,13 @@ def generate(
             break
         wave = yield from run.wave(start, stop)
         start = stop
-        for one in wave:
-            record = record.noted(*one.events) if one.events else record
-            if isinstance(one.made, StageError):
-                failures.append(FailedSample(one.made, one.sample, run.at(one.number)))
-            elif isinstance(one.made, Candidate):
-                candidates.append(one.made)
+        for number, sample, made, events in wave:
+            if events:
+                record = record.noted(*events)
+            if isinstance(made, Candidate):
+                candidates.append(made)
+            elif isinstance(made, StageError):
+                failures.append(FailedSample(made, sample, run.at(number)))
         left = (stage.count - start) * len(run.reads)
         if failures and (why := too_few(stage, candidates, failures, left)) is not None:
             bad = failures[0]

@@ -32,11 +32,17 @@ def by_prefix(requests: Sequence[Request]) -> list[Request]:
     if len(requests) == 1:
         return [*requests]
     found: list[Request] = []
-    begun: dict[object, dict[object, list[Request]]] = {}
+    begun: dict[str, dict[object, list[Request]]] = {}
     for one in requests:
         first = one.messages[0] if one.messages else None
         start = None if first is None else (first.role, first.text[:CHUNK])
-        begun.setdefault(one.model, {}).setdefault(start, []).append(one)
+        of_model = begun.get(one.model)
+        if of_model is None:
+            begun[one.model] = {start: [one]}
+        elif start in of_model:
+            of_model[start].append(one)
+        else:
+            of_model[start] = [one]
     alike = [group for of_model in begun.values() for group in of_model.values()]
     if len(alike) == len(requests):
         return sorted((group[0] for group in alike), key=_PRIORITY)

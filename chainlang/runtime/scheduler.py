@@ -292,10 +292,12 @@ class Scheduler:
         parent, task.ended = task.parent, True
         if parent is None:
             row = task.row
-            failures = (failed.failure,) if failed else failures_of(flow) if flow else ()
-            usages, first = Usages.of(row.usages), next(iter(failures), None)
+            first = failed.failure if failed else None
+            if flow is not None and not isinstance(flow, Record):
+                first = next(iter(failures_of(flow)), None)
             self._row_done = True
             seconds = row.clock.now() - row.began
+            usages = Usages.of(row.usages)
             row.done(Outcome(row.index, row.start.id, flow, first, usages, row.start, seconds))
             return
         if failed is not None and isinstance(parent.effect, All):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any
 
@@ -123,14 +123,14 @@ def vote(candidates: Iterable[Candidate], how: Counting = ANSWERS) -> Candidate:
         first.setdefault(key, (answer, candidate))
     if not votes:
         raise ValueError("no candidates")
-    weights = weights or {**votes}
-    winner = max(weights, key=weights.__getitem__)  # the first of the heaviest
+    weigh: Mapping[str, float] = weights or votes
+    winner = max(weigh, key=weigh.__getitem__)  # the first of the heaviest
     answer, candidate = first[winner]
     fields = {
         **candidate.fields,
         "final_answer": answer,
         "votes": votes,
-        "confidence": weights[winner] / sum(weights.values()),
+        "confidence": weigh[winner] / sum(weigh.values()),
     }
     return candidate.with_answer(answer, fields)
 
