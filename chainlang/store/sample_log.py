@@ -94,11 +94,8 @@ class SampleLog:
 
     def record(self, drawn: Mapping[bytes, Drawn], notes: Iterable[tuple[Any, ...]] = ()) -> None:
         """Record samples and notes, all or none."""
-        rows: list[Entry] = []
-        for key, one in drawn.items():
-            entry = encoded(one)
-            rows.append((key, entry, checksum(key, entry)))
-        self.add(rows, [*notes])
+        entries = [(key, encoded(one)) for key, one in drawn.items()]
+        self.add([(key, entry, checksum(key, entry)) for key, entry in entries], [*notes])
 
     def add(self, rows: Sequence[Entry], notes: Sequence[Any] = ()) -> None:
         """Record samples with their checksums, and notes, all or none."""
@@ -109,13 +106,13 @@ class SampleLog:
         last, connection = self._last + len(rows), self.database.connection
         is_full = len(recent) + len(rows) >= _RECENT
         with self.database.errors(), transaction(connection):
-            connection.executemany(_INSERT, ((n, *one) for n, one in enumerate(rows, first)))
+            connection.executemany(_INSERT, [(n, *one) for n, one in enumerate(rows, first)])
             if notes:
                 connection.executemany(SAVE, notes)
             if is_full:
                 connection.execute(_INDEX, [self._indexed, last])
         self._last = last
-        recent.update((key, number) for number, (key, *_) in enumerate(rows, first))
+        recent.update(zip([row[0] for row in rows], range(first, last + 1), strict=True))
         if is_full:
             if self._filter is not None:
                 self._filter.add(recent)
@@ -124,7 +121,8 @@ class SampleLog:
 
     def _new(self, rows: Sequence[Entry]) -> Sequence[Entry]:
         """Return the rows whose keys are not there."""
-        known = {key for key, *_ in rows if key in self._recent}
+        recent = self._recent
+        known = {row[0] for row in rows if row[0] in recent}
         if self._indexed and (likely := self._in_index([key for key, *_ in rows])):
             with self.database.errors():
                 known.update(key for some in self._rows(_KNOWN, likely) for (key,) in some)

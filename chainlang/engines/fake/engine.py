@@ -278,7 +278,16 @@ class FakeEngine:
             request = changed(request, model=model)
         drawn = request.drawn
         room = self.context - prompt
-        samples = [self._sample(request, one, room) for one in self._replies(request, schema)]
+        samples: list[Sample] = []
+        most = min(request.sampling.max_tokens, room) * CHARACTERS_PER_TOKEN
+        is_plain = _is_plain(request)
+        for reply in self._replies(request, schema):
+            text = reply if is_plain and isinstance(reply, str) and len(reply) <= most else None
+            if text is None or (request.budgets and field_over_budget("", text, request, room)):
+                samples.append(self._sample(request, reply, room))
+            else:
+                tokens = tokens_of(text)
+                samples.append(Sample(text, "stop", tokens, needs=tokens))
         if unkept:
             samples = [attrs.evolve(sample, unkept=unkept) for sample in samples]
         output = sum([sample.tokens for sample in samples])
@@ -358,3 +367,11 @@ class FakeEngine:
             closed=begin is not None and begin.sample.closed,
             closed_fields=closed,
         )
+
+
+def _is_plain(request: Request) -> bool:
+    """Return whether a text that no bound cuts is all there is of a sample."""
+    given = request.sampling
+    more = (request.choices, request.logprobs, request.labels, request.prefix)
+    ends = (given.stop, given.stop_token_ids, given.bad_words, given.ignore_eos)
+    return request.begin is None and not (any(more) or any(ends))

@@ -18,6 +18,7 @@ from chainlang.protocol.json_encoder import encoder
 from chainlang.protocol.messages import FIRST_PARAMETERS, Request, Sample, Sampling, later
 
 _ENCODE = encoder(ascii_only=True, nan=True)
+_TEXT = json.encoder.encode_basestring_ascii
 _DIGITS = 10  # number of different free-text replies without a script
 _ANY_LENGTH = 1024  # stands for each `max_tokens` in the hash of which a reply is made
 
@@ -50,14 +51,14 @@ def logprobs_of(text: str, tokens: int) -> tuple[float, ...]:
 
 def key_of(request: Request) -> tuple[str, str]:
     """Return what all samples of a request depend on: a text before the seed, and one after it."""
-    prompt = [
-        (one.role, one.text, one.images) if one.images else (one.role, one.text)
+    messages = [
+        f'["{one.role}", {_TEXT(one.text)}{f", {_ENCODE(one.images)}" if one.images else ""}]'
         for one in request.messages
     ]
-    asked = [request.model, prompt, _parameters(request.sampling), request.schema]
-    more = [request.template_args] if request.template_args else []
-    more += [f"prefix {request.prefix}"] if request.prefix else []
-    return _ENCODE(asked)[:-1], "".join(f", {_ENCODE(one)}" for one in more)
+    fixed = _fixed(request.sampling, request.schema)
+    end = f", {_TEXT(request.template_args)}" if request.template_args else ""
+    end += f", {_TEXT(f'prefix {request.prefix}')}" if request.prefix else ""
+    return f"[{_TEXT(request.model)}, [{', '.join(messages)}], {fixed}", end
 
 
 def generated(key: tuple[str, str], request: Request, schema: Any, index: int) -> str:
@@ -70,14 +71,18 @@ def generated(key: tuple[str, str], request: Request, schema: Any, index: int) -
     if schema is None:
         return sampling.chosen(text, request.sampling) or str(_number(_state(text)) % _DIGITS)
     numbers = _hashed(text)
-    return json.dumps(sample_value(schema, schema, lambda bound: next(numbers) % bound))
+    return _ENCODE(sample_value(schema, schema, lambda bound: next(numbers) % bound))
 
 
 @lru_cache(maxsize=1024)
-def _parameters(given: Sampling) -> tuple[Any, ...]:
-    """Return the parameters that a reply depends on; `max_tokens` cuts it, and does no more."""
+def _fixed(given: Sampling, schema: str | None) -> str:
+    """Return the JSON of the parameters and the schema, which a reply depends on.
+
+    `max_tokens` cuts it, and does no more.
+    """
     given = attrs.evolve(given, max_tokens=_ANY_LENGTH)
-    return (*(getattr(given, name) for name in FIRST_PARAMETERS), *later(given))
+    parameters = (*(getattr(given, name) for name in FIRST_PARAMETERS), *later(given))
+    return f"{_ENCODE(parameters)}, {_ENCODE(schema)}"
 
 
 def _hashed(text: str) -> Iterator[int]:

@@ -34,6 +34,7 @@ from chainlang.runtime.ports.sample_keys import KEY_FORMATS, KeyFormat, Keys, Ma
 from chainlang.store.sample_codec import Bounds, Drawn, Paid
 
 _NOTHING = Usage()
+_MOST = 1024  # bounds that are kept; of a run they are those of its stages, or of their rows
 
 
 class Memory(Protocol):
@@ -115,8 +116,8 @@ class RecordedPort:
     """
 
     __slots__ = (
-        "_context", "_earlier", "_foreign", "_formats", "_keeps", "_makers", "_newest", "_relay",
-        "engine", "inner", "memory", "taken", "went_on",
+        "_context", "_earlier", "_foreign", "_formats", "_keeps", "_known_bounds", "_makers",
+        "_newest", "_relay", "engine", "inner", "memory", "taken", "went_on",
     )  # fmt: skip
 
     def __init__(
@@ -135,6 +136,8 @@ class RecordedPort:
         """The first request of the earliest row that has a missing sample."""
         context = fingerprint.get(CONTEXT)
         self._context = context if isinstance(context, int) else None
+        self._known_bounds: dict[tuple[int, tuple[tuple[str, int], ...]], Bounds] = {}
+        """Bounds of requests so far: those of a few stages."""
         self._formats = formats
         self._makers: dict[str, dict[int, MakeKeys]] = {"": _makers(formats, fingerprint)}
         """Functions that make keys, by adapter and format."""
@@ -245,7 +248,13 @@ class RecordedPort:
                         wait.too_long.add(sample)
 
     def _bounds(self, request: Request) -> Bounds:
-        return Bounds(request.sampling.max_tokens, self._context, request.budgets)
+        key = (request.sampling.max_tokens, request.budgets)
+        found = self._known_bounds.get(key)
+        if found is None:
+            if len(self._known_bounds) >= _MOST:
+                self._known_bounds.clear()
+            found = self._known_bounds[key] = Bounds(key[0], self._context, key[1])
+        return found
 
     def _drawn(self, reply: Completion | Failure) -> dict[bytes, Drawn]:
         """Return the samples of a reply by key; those of a failure, that are there."""
@@ -260,21 +269,20 @@ class RecordedPort:
         costs = self._costs(request, reply)
         # Further copies of a sample cost nothing, but of an unknown price all are unknown.
         further = ZERO if self._keeps and reply.usage.spent is not None else None
-        bounds, keys = self._bounds(request), wait.keys
+        bounds, keys, keeps, newest = self._bounds(request), wait.keys, self._keeps, self._newest
         for index, sample in several:
             number = first + index
             whole = self._is_whole(wait, number, sample)
             key = (keys.whole if whole else keys.bounded)[number]
-            is_own = not sample.model or self._keeps
-            if key not in self._foreign and not sample.refusal and is_own:
-                cost = costs.get(index, further)
+            if key not in self._foreign and not sample.refusal and (keeps or not sample.model):
+                cost = costs.get(index, further) if costs else further
                 paid = (
                     None
                     if cost is None
                     else self._paid(sample.model or request.model, cost, request.row)
                 )
-                kept = sample if self._keeps or not sample.moved else evolve(sample, moved="")
-                found[key] = Drawn(kept, each, self._newest, bounds if whole else None, paid)
+                kept = sample if keeps or not sample.moved else evolve(sample, moved="")
+                found[key] = Drawn(kept, each, newest, bounds if whole else None, paid)
         return found
 
     def _paid(self, model: str, cost: Decimal, row: int) -> Paid:
@@ -318,7 +326,12 @@ class RecordedPort:
                 and isinstance(reply, Completion | Failure)
                 and not reply.usage.is_empty
             ):
-                for (_, model), usage in used("", wait.request.model, reply):
+                several = (
+                    used("", wait.request.model, reply)
+                    if isinstance(reply, Completion) and reply.others
+                    else ((("", wait.request.model), reply.usage),)
+                )
+                for (_, model), usage in several:
                     found[model] = plus(found.get(model, ZERO), usage.spent)
         return found
 
