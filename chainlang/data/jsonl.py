@@ -79,12 +79,13 @@ def read_object(text: str, depth: int = DEEPEST) -> dict[str, Any]:
     if not isinstance(value, dict):
         kind = article(_KINDS.get(type(value), "number"))
         raise Unreadable(f"{kind} is not a row: each line is one JSON object")
-    may_be_deep = text.count("{") + text.count("[") > depth
-    for name, one in value.items():
-        if isinstance(one, NotJson):
-            value[name] = NotJson(f"{name}: {reason(one)}", original(one))
-        elif may_be_deep and _deeper(one, depth - 1):
-            value[name] = NotJson(f"{name}: {_too_deep(depth)}", one)
+    may_be_deep = len(text) > depth and text.count("{") + text.count("[") > depth
+    if may_be_deep or NotJson in map(type, value.values()):
+        for name, one in value.items():
+            if isinstance(one, NotJson):
+                value[name] = NotJson(f"{name}: {reason(one)}", original(one))
+            elif may_be_deep and _deeper(one, depth - 1):
+                value[name] = NotJson(f"{name}: {_too_deep(depth)}", one)
     return value
 
 

@@ -12,6 +12,7 @@ from chainlang.data.opened import opened
 from chainlang.data.passing import Passing
 from chainlang.data.read_progress import Extent
 from chainlang.data.row import LARGEST_LINE
+from chainlang.protocol.quick_init import quick_init
 
 _CHUNK = 1 << 20
 _SHOWN = 4000  # bytes of a line with an error
@@ -20,7 +21,8 @@ _SHOWN = 4000  # bytes of a line with an error
 _NAME_IT = "if the file is in another encoding, name it: --encoding latin-1"
 
 
-@frozen
+@quick_init
+@frozen(weakref_slot=False)
 class Line:
     """A line of a file, or an error in its place."""
 

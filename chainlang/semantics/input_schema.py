@@ -98,7 +98,7 @@ class RowValidator:
         fields = dict(row) if self.type is None else self._fitted(cells, self.type, extra)
         responses = fields.get("responses")  # of another type, it is a field like any other
         several = responses if isinstance(responses, list | tuple) else ()
-        candidates = tuple(_candidate(one) for one in several)
+        candidates = tuple([_candidate(one) for one in several]) if several else ()
         if self.type is None and "query" in fields and fields["query"] is None:
             raise InputError(["query: it is null"])
         unheld = left_out(row)
@@ -109,7 +109,7 @@ class RowValidator:
             candidates,
             origin=origin,
             extra=extra,
-            of_row=omissions(unheld),
+            of_row=omissions(unheld) if unheld else (),
         )
 
     def _id(self, row: Mapping[str, Any]) -> str:
