@@ -60,9 +60,10 @@ class CandidateLines:
         `further` has the further columns of each, by position. The bytes are those of `json_line`.
         """
         head = self._head(branch) if table.convert is None else ""
-        texts, lines = self._texts, ""
+        texts, lines, more = self._texts, "", NONE
         for position, one in enumerate(candidates):
-            more = NONE if further is None else further[position]
+            if further is not None:
+                more = further[position]
             text = texts.get(id(one)) if head else ""
             if text is None:
                 text = texts[id(one)] = _text(one)
