@@ -232,6 +232,8 @@ def _list(reader: Reader, tree: Any, span: Span) -> declarations.ListOf | declar
         return declarations.DictOf(read_type(reader, item), span=span)
     if word != "list":
         where, hint = reader.span(word), "write list[...] or dict[...]"
+        if word == "Optional":
+            hint = "for a value that may be null, write a ? behind its type: str?"
         reader.note("type", f"unexpected type in brackets after '{word}'", where, hint)
     low, high, pattern = _bounds(reader, bounds)
     if bounds is not None:
