@@ -307,9 +307,9 @@ def test_a_disk_that_is_full_ends_the_run_and_it_resumes(
     long = [{"id": f"r{n}", "query": f"{n} " + "long " * 100, "n": n} for n in range(400)]
     written(Path("rows.jsonl"), long)
     request.getfixturevalue("small_disk")
-    assert execute(["run", *QA, "-o", "one"]) == 2
+    assert execute(["run", *QA, "-o", "one"]) == 3
     alone = capfd.readouterr().err
-    assert execute(["run", *QA, "-o", "two", "--workers", "2"]) == 2
+    assert execute(["run", *QA, "-o", "two", "--workers", "2"]) == 3
     assert "re-run the same command to resume" in alone
     assert "re-run the same command to resume" in capfd.readouterr().err
     import resource
