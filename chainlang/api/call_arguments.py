@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from chainlang.analysis.program import Program
@@ -29,21 +30,28 @@ def call_arguments(
     close to one is a field; `beside` are other parameters of the method that were given. Raises
     `SettingError` for keywords that could be meant as either, `OperandError` where there is no row.
     """
-    from chainlang.settings import CallSettings  # 100 ms that `import chainlang` does not need
-
-    names = CallSettings.names()
+    of_call = _call_settings()
+    names = of_call.names()
     fields = {name: value for name, value in keywords.items() if name not in names}
     if row is not None:
         if fields:
             _refuse_fields(fields)
-        return row, CallSettings.of(keywords)
+        return row, of_call.of(keywords)
     unclear = [
         *_unclear((*keywords, *beside), sorted({*names, *beside}), declared_fields(program.items))
     ]
     if not fields and not unclear:
         raise OperandError([Diagnostic("operand", "this call has no row", hint=_ROW)])
     given = {name: value for name, value in keywords.items() if name in names}
-    return fields, CallSettings.of(given, unclear)
+    return fields, of_call.of(given, unclear)
+
+
+@cache  # an `import` in each call takes more
+def _call_settings() -> type[CallSettings]:
+    """Return the class of the settings; its import takes 100 ms that `import chainlang` saves."""
+    from chainlang.settings import CallSettings
+
+    return CallSettings
 
 
 def refuse_rows(more: tuple[Any, ...]) -> NoReturn:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     from chainlang.models.declaration import Declaration
     from chainlang.session.result import Result
     from chainlang.session.streaming import Stream
-    from chainlang.settings import CacheMode
+    from chainlang.settings import CacheMode, CallSettings
+
+
+@cache  # an `import` in each call takes more
+def _runner() -> Callable[[Program, Any, CallSettings], Result | None]:
+    """Return the function that runs a row; `import chainlang` does not need it."""
+    from chainlang.session.session import result
+
+    return result
 
 
 class CallMethods:
@@ -116,13 +125,11 @@ class CallMethods:
             given = () if row is None and not more else (row, *more)
             recorded: Result = recorder.call(self, given, keywords)
             return recorded
-        from chainlang.session.session import result
-
         if more:
             refuse_rows(more)
         program = self.program()
         row, settings = call_arguments(program, row, keywords)
-        return result(program, row, settings)
+        return _runner()(program, row, settings)
 
     @overload
     async def acall(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)
 class Capabilities:
     """Guarantees of an engine. A chain that needs more is refused, or the run reports it."""
 

@@ -12,7 +12,7 @@ from attrs import fields, frozen
 from chainlang.settings import RowSettings
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, cache_hash=True)  # it is in keys that each run looks up
 class RunLimits:
     """Limits of a run; None for no limit. Times are in seconds of the runtime's clock."""
 

@@ -58,8 +58,9 @@ class Prepared:
     seed: int = field(default=0, kw_only=True)
     date: str | None = field(default=None, kw_only=True)
     """Date of the run, for chat templates that read it; None for today's."""
-    mark: str = field(factory=lambda: secrets.token_hex(8), kw_only=True)
-    """Mark of the run, for calls with effects: it is the same if the run is resumed."""
+    mark: str = field(kw_only=True)
+    """Mark of the run, for calls with effects: it is the same if the run is resumed. Empty if the
+    plan has no such calls."""
     prices: Mapping[str, Price] = field(factory=dict, kw_only=True)
     """Price of each model of the plan for which it is known."""
     shard: Shard = field(default=WHOLE, kw_only=True)
@@ -79,14 +80,18 @@ class Prepared:
     context: RunContext = field(init=False, eq=False, repr=False)
     """Context of the rows of the run."""
 
+    @mark.default
+    def _mark(self) -> str:
+        return secrets.token_hex(8) if any(one.effects for one in self.plan.stages) else ""
+
     @context.default
     def _context(self) -> RunContext:
         return RunContext(self.seed, self.date, self.mark, self.prices, self._common())
 
     def _common(self) -> dict[int, tuple[Any, Request]]:
         """Return the requests without their rows that runs of the plan have made so far."""
-        if any(one.effects for one in self.plan.stages):
-            return {}  # they have the mark of this run
+        if self.mark:
+            return {}  # they have it
         key = (Request, self.date, self.limits, *self.prices.items())
         return self.plan.memo.get(key, dict)
 

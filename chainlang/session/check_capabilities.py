@@ -13,7 +13,7 @@ from chainlang.errors import EngineError, error_of
 from chainlang.plan.steps import Count, Plan
 from chainlang.plan.visit import leaves
 from chainlang.protocol.capabilities import Capabilities
-from chainlang.protocol.messages import Reader
+from chainlang.protocol.messages import Reader, Role
 from chainlang.protocol.programs import sandbox_of
 from chainlang.semantics.stage_replies import has_labels
 from chainlang.semantics.stages import Meaning
@@ -36,20 +36,27 @@ def check_capabilities(plan: Plan, engines: Mapping[str, Engine]) -> None:
     """Raise if a stage requires what the engine of its model lacks, or prompts it can't have."""
     promised = {name: engine.capabilities for name, engine in engines.items()}
     asked = plan.memo.get((_asked, *promised.items()), lambda: _checked(plan, promised))
-    for stage in asked:
+    for stage, roles in asked:
         reader = engines[stage.model].reader
-        _check_tokens(stage, reader)
-        _check_prompts(stage, reader, plan)
+        if stage.sampling.logit_bias:
+            _check_tokens(stage, reader)
+        if reader is not None:
+            _check_prompts(stage, roles, reader, plan)
 
 
-def _checked(plan: Plan, promised: Mapping[str, Capabilities]) -> tuple[Meaning, ...]:
-    """Return the stages of a plan, after checking what depends on capabilities alone."""
+def _checked(
+    plan: Plan, promised: Mapping[str, Capabilities]
+) -> tuple[tuple[Meaning, tuple[Role, ...]], ...]:
+    """Return the stages of a plan with the roles of their messages.
+
+    What depends on capabilities alone is checked before.
+    """
     _check_weights(plan)
     asked = tuple(_asked(plan))
     for stage in asked:
         _check_kind(stage, promised[stage.model], plan)
         _check_options(stage, promised[stage.model])
-    return asked
+    return tuple((stage, stage.roles) for stage in asked)
 
 
 def _check_weights(plan: Plan) -> None:
@@ -165,9 +172,9 @@ def _check_tokens(stage: Meaning, reader: Reader | None) -> None:
         raise error_of("engine", message, hint, span=place, subject=stage.model)
 
 
-def _check_prompts(stage: Meaning, reader: Reader | None, plan: Plan) -> None:
+def _check_prompts(stage: Meaning, roles: tuple[Role, ...], reader: Reader, plan: Plan) -> None:
     """Raise if the chat template of a model can't print the messages of a stage."""
-    why = None if reader is None else reader.refusal(stage.roles, stage.template_args)
+    why = reader.refusal(roles, stage.template_args)
     if why is not None:
         message = f"the model {stage.model!r} can't have the prompts of {stage.name}: {why}"
         system = "write the text of `system` into `user`, or " if stage.system else ""

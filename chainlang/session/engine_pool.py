@@ -70,6 +70,21 @@ def engines_of(
     `named` is the result of `wanted`. No model is loaded. Raises `EngineError` with the span of the
     model, if the chain has a source text.
     """
+    found = {name: one for name, one in named.items() if not isinstance(one, Model)}
+    if len(found) < len(named):
+        found = _with_declared(plan, named, declared, settings)
+    adopt(plan, named, found)
+    check_capabilities(plan, found)
+    return found
+
+
+def _with_declared(
+    plan: Plan,
+    named: Mapping[str, Engine | Model],
+    declared: Iterable[Item],
+    settings: RowSettings,
+) -> dict[str, Engine]:
+    """Return the engines, after opening those that are only declared."""
     names = [item.name for item in declared if isinstance(item, Model)]
     # A model that others can stand in for may be down, and so may they.
     pairs = ((one.model, *dict(one.fallbacks)) for one in plan.stages if one.fallbacks)
@@ -84,8 +99,6 @@ def engines_of(
                 check_name(name, names, settings)
             beside = adapters_beside(one, named)
             found[name] = opened(one, settings, beside, probes=name not in switched)
-    adopt(plan, named, found)
-    check_capabilities(plan, found)
     return found
 
 
