@@ -19,9 +19,9 @@ def check_facts(plan: Plan, items: Iterable[Item], settings: RowSettings) -> Non
 
     What is not known is tried.
     """
-    given = settings.engine
-    if given is not None and not isinstance(given, Mapping):
+    if settings.only_engine is not None:
         return
+    given = settings.engine
     declared = {one.name: one for one in items if isinstance(one, Model)}
     found: list[Diagnostic] = []
     for stage in plan.stages:

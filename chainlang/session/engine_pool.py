@@ -39,11 +39,10 @@ def wanted(
     plan: Plan, declared: Iterable[Item], settings: RowSettings
 ) -> dict[str, Engine | Model]:
     """Return the given engine of each model of a plan, or the declaration of the one to open."""
-    given = settings.engine
-    if given is not None and not isinstance(given, Mapping):
-        engine: Engine | Model = given
+    engine = settings.only_engine
+    if engine is not None:
         return {name: _sandbox(name) or engine for name in plan.models}
-    engines: Mapping[str, Engine] = given or {}
+    engines: Mapping[str, Engine] = settings.engine or {}
     models = {item.name: item for item in declared if isinstance(item, Model)}
     return {
         name: engines[name]

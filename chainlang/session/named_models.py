@@ -50,9 +50,9 @@ def _of(choice: Choice, arm: str) -> dict[Use, str]:
 
 
 def _declared(program: Program, settings: RowSettings) -> Program:
-    given = settings.engine
-    if given is not None and not isinstance(given, Mapping):
+    if settings.only_engine is not None:
         return program
+    given = settings.engine
     declared = {one.name: one for one in program.items if isinstance(one, Model)}
     found: dict[str, Model] = {}
     names = [*program.models, settings.model]

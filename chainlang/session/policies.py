@@ -89,7 +89,7 @@ def choices_of(program: Program, settings: RowSettings) -> tuple[Choice, ...]:
         hint = f"write it in the stages: E:{settings.model}"
         message = f"a policy can't be the default model: {settings.model}"
         raise error_of("setting", message, hint, setting="model")
-    if settings.engine is not None and not isinstance(settings.engine, Mapping):
+    if settings.only_engine is not None:
         return ()
     return tuple(one for name in policies_in(program) for one in _choices(name, program, settings))
 

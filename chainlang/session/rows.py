@@ -29,7 +29,7 @@ from chainlang.data import (
 from chainlang.errors import raise_errors
 from chainlang.semantics.events import Event
 from chainlang.semantics.header_faults import header_faults
-from chainlang.semantics.input_schema import InputError
+from chainlang.semantics.input_schema import InputError, RowValidator
 from chainlang.semantics.not_json import json_only, left_out, omissions
 from chainlang.semantics.origin import STDIN
 from chainlang.semantics.record import Record
@@ -192,24 +192,26 @@ def start_of(row: Any, program: Program) -> Record | RowFailure:
     one = read_row(row)
     if isinstance(one, BadRow) and isinstance(row, list | tuple):
         one = evolve(one, message=f"{one.message}; several rows are for map: qa.map([...])")
-    return next(_starts([one], program, strict=True))
+    return _start(one, program, program.row_validator, strict=True)
 
 
-def _starts(
-    rows: Iterable[Row | BadRow], program: Program, *, strict: bool = False
-) -> Iterator[Record | RowFailure]:
+def _starts(rows: Iterable[Row | BadRow], program: Program) -> Iterator[Record | RowFailure]:
     validator = program.row_validator
-    for row in rows:
-        if isinstance(row, BadRow):
-            yield _failure(row, row.message, row.text)
-            continue
-        try:
-            record = validator.record(
-                row.fields, row.origin, bare=row.bare, strict=strict, is_text=row.is_text
-            )
-            yield _cells_checked(record, program) if row.is_text else record
-        except InputError as error:
-            yield _failure(row, str(error))
+    return (_start(row, program, validator) for row in rows)
+
+
+def _start(
+    row: Row | BadRow, program: Program, validator: RowValidator, *, strict: bool = False
+) -> Record | RowFailure:
+    if isinstance(row, BadRow):
+        return _failure(row, row.message, row.text)
+    try:
+        record = validator.record(
+            row.fields, row.origin, bare=row.bare, strict=strict, is_text=row.is_text
+        )
+        return _cells_checked(record, program) if row.is_text else record
+    except InputError as error:
+        return _failure(row, str(error))
 
 
 _BLANK = "the cell is empty, and a prompt reads it"

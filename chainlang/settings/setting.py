@@ -89,8 +89,13 @@ def _listed(value: object) -> object:
 
 def is_engine(value: object) -> bool:
     """Return whether a value is an engine, a mapping of them, or None."""
-    several = value.values() if isinstance(value, Mapping) else () if value is None else (value,)
-    return all(hasattr(one, "submit") and not isinstance(one, type) for one in several)
+    if value is None or _is_one(value):
+        return True
+    return isinstance(value, Mapping) and all(map(_is_one, value.values()))
+
+
+def _is_one(value: object) -> bool:
+    return hasattr(value, "submit") and not isinstance(value, type)
 
 
 def _engine(value: object) -> object:
