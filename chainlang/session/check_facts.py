@@ -12,6 +12,7 @@ from chainlang.plan.steps import Plan
 from chainlang.semantics.stages import Meaning
 from chainlang.session.check_capabilities import written
 from chainlang.settings import RowSettings
+from chainlang.settings.engine import only
 
 
 def check_facts(plan: Plan, items: Iterable[Item], settings: RowSettings) -> None:
@@ -19,7 +20,7 @@ def check_facts(plan: Plan, items: Iterable[Item], settings: RowSettings) -> Non
 
     What is not known is tried.
     """
-    if settings.only_engine is not None:
+    if only(settings.engine) is not None:
         return
     given = settings.engine
     declared = {one.name: one for one in items if isinstance(one, Model)}

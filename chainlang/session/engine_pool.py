@@ -33,13 +33,14 @@ from chainlang.protocol.messages import Reader
 from chainlang.protocol.programs import ProgramReader, sandbox_of
 from chainlang.session.check_capabilities import check_capabilities, written
 from chainlang.settings import RowSettings
+from chainlang.settings.engine import only
 
 
 def wanted(
     plan: Plan, declared: Iterable[Item], settings: RowSettings
 ) -> dict[str, Engine | Model]:
     """Return the given engine of each model of a plan, or the declaration of the one to open."""
-    engine = settings.only_engine
+    engine = only(settings.engine)
     if engine is not None:
         return {name: _sandbox(name) or engine for name in plan.models}
     engines: Mapping[str, Engine] = settings.engine or {}

@@ -16,6 +16,7 @@ from chainlang.models.lookup import lookup
 from chainlang.session.decide import decided_once
 from chainlang.session.policies import Choice, Use, choices_of, choosing, chosen_by
 from chainlang.settings import RowSettings
+from chainlang.settings.engine import only
 
 
 def with_models(program: Program, settings: RowSettings) -> Program:
@@ -50,7 +51,7 @@ def _of(choice: Choice, arm: str) -> dict[Use, str]:
 
 
 def _declared(program: Program, settings: RowSettings) -> Program:
-    if settings.only_engine is not None:
+    if only(settings.engine) is not None:
         return program
     given = settings.engine
     declared = {one.name: one for one in program.items if isinstance(one, Model)}

@@ -22,6 +22,7 @@ from chainlang.models.select import Candidate, Selection, best, selected
 from chainlang.optimizer.compile import planned
 from chainlang.session.rewards import rewarded
 from chainlang.settings import RowSettings
+from chainlang.settings.engine import only
 
 Use: TypeAlias = tuple[str, str]
 """Name of a policy or a model, and the type of the stages that name it."""
@@ -89,7 +90,7 @@ def choices_of(program: Program, settings: RowSettings) -> tuple[Choice, ...]:
         hint = f"write it in the stages: E:{settings.model}"
         message = f"a policy can't be the default model: {settings.model}"
         raise error_of("setting", message, hint, setting="model")
-    if settings.only_engine is not None:
+    if only(settings.engine) is not None:
         return ()
     return tuple(one for name in policies_in(program) for one in _choices(name, program, settings))
 

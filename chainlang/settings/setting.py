@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 
 from chainlang.settings import address, shard
+from chainlang.settings.engine import is_engine
 
 PREFIX = "CHAINLANG_"
 """Prefix of the environment variables that hold settings."""
@@ -85,17 +86,6 @@ def _listed(value: object) -> object:
     if isinstance(value, str):
         return [part for one in value.split(",") if (part := one.strip())]
     return value
-
-
-def is_engine(value: object) -> bool:
-    """Return whether a value is an engine, a mapping of them, or None."""
-    if value is None or _is_one(value):
-        return True
-    return isinstance(value, Mapping) and all(map(_is_one, value.values()))
-
-
-def _is_one(value: object) -> bool:
-    return hasattr(value, "submit") and not isinstance(value, type)
 
 
 def _engine(value: object) -> object:
