@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
-from typing import Any
+from typing import NoReturn
 
 from chainlang.data.jsonl import read_jsonl
 from chainlang.data.passing import Passing
 from chainlang.data.refusal import refuse
 from chainlang.data.row import BadRow, Row
 from chainlang.diagnostics.render import shown
-from chainlang.semantics.seeds import row_id
 
 ROOM = 8 << 20
 """Approximate number of bytes of ids in memory: those of some forty thousand rows. Further ones are
@@ -35,8 +34,8 @@ def check_ids(
     """
     with closing(Seen()) as seen:
         for row in rows:
-            if isinstance(row, Row) and _has_id(row.fields):
-                name = row_id(row.fields)
+            name = _id_of(row)
+            if name is not None:
                 if passing is not None and passing.may_have(name):
                     _add(seen, passing)  # to say which row it is
                     passing = None
@@ -52,14 +51,17 @@ def check_ids(
 def _add(seen: Seen, passing: Passing) -> None:
     """Add the ids of the rows that were passed."""
     for row in islice(read_jsonl(passing.path), passing.mark.rows):
-        if isinstance(row, Row) and _has_id(row.fields):
-            seen.add(row_id(row.fields), row.origin)
+        name = _id_of(row)
+        if name is not None:
+            seen.add(name, row.origin)
 
 
-def _has_id(fields: Mapping[str, Any]) -> bool:
-    """Return whether a row is identified by its ``id``, rather than by a hash of its content."""
-    given = fields.get("id")
-    return isinstance(given, str | int) and not isinstance(given, bool)
+def _id_of(row: Row | BadRow) -> str | None:
+    """Return the ``id`` of a row; None for one that is identified by a hash of its content."""
+    given = row.fields.get("id") if isinstance(row, Row) else None
+    if type(given) is str:
+        return given
+    return str(given) if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
 class Seen:
@@ -84,8 +86,10 @@ class Seen:
                 return None
             self._base = self._spilled()
         entry = (_encoded(name), str(row))
-        with _on_disk():
+        try:
             done = self._base.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", entry)
+        except sqlite3.Error as error:
+            _refuse(error)
         if done.rowcount:
             return None
         found = self._base.execute("SELECT row FROM ids WHERE id = ?", entry[:1]).fetchone()
@@ -98,9 +102,11 @@ class Seen:
         base.execute("CREATE TABLE ids (id BLOB PRIMARY KEY, row TEXT) WITHOUT ROWID")
         base.execute("BEGIN")  # a single transaction, which is never committed
         few, self._few = self._few, {}
-        with _on_disk():
-            rows = ((_encoded(name), str(row)) for name, row in few.items())
+        rows = ((_encoded(name), str(row)) for name, row in few.items())
+        try:
             base.executemany("INSERT INTO ids VALUES (?, ?)", rows)
+        except sqlite3.Error as error:
+            _refuse(error)
         return base
 
     def close(self) -> None:
@@ -113,9 +119,5 @@ def _encoded(name: str) -> bytes:
     return name.encode("utf-8", "surrogatepass")
 
 
-@contextmanager
-def _on_disk() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        refuse("the temporary file for ids", str(error), "point TMPDIR at a larger disk")
+def _refuse(error: sqlite3.Error) -> NoReturn:
+    refuse("the temporary file for ids", str(error), "point TMPDIR at a larger disk")
