@@ -241,28 +241,41 @@ def ordinary_python() -> str | None:
     return None
 
 
-def as_ordinary(
-    name: str, step: int, *, seconds: float, closing: float, at_once: int, beside: int
+def apart(
+    name: str,
+    step: int,
+    *,
+    seconds: float,
+    closing: float,
+    at_once: int,
+    beside: int,
+    ordinary: bool = False,
 ) -> Outcome:
-    """Run programs from a process of an ordinary user, which root starts."""
-    python = ordinary_python()
+    """Run programs from a process of its own, which has no children of other tests.
+
+    It is of the same user, or of an ordinary one, whom root becomes.
+    """
+    python = ordinary_python() if ordinary else sys.executable
     assert python is not None
     packages = Path(attrs.__file__).parents[1]
     monty = shutil.which("monty", path=str(Path(sys.executable).parent)) or ""
-    found = subprocess.run(
+    user = {"user": ORDINARY, "group": ORDINARY, "extra_groups": []} if ordinary else {}
+    found = subprocess.run(  # type: ignore[call-overload]
         [
             *(python, "-m", "tests.sandboxes.escapes", "--one", name, "--step", str(step)),
             *("--seconds", str(seconds), "--closing", str(closing)),
             *("--at-once", str(at_once), "--beside", str(beside)),
         ],
-        env={"PYTHONPATH": f"{ROOT}:{packages}", "PATH": "/usr/bin:/bin", "MONTY_BIN": monty},
+        env={
+            "PYTHONPATH": f"{ROOT}:{packages}",
+            "PATH": "/usr/bin:/bin" if ordinary else os.environ["PATH"],
+            "MONTY_BIN": monty,
+        },
         cwd="/",
-        user=ORDINARY,
-        group=ORDINARY,
-        extra_groups=[],
         capture_output=True,
         text=True,
         check=False,
+        **user,
     )
     if found.returncode:
         raise RuntimeError(found.stderr[-2000:])
@@ -293,10 +306,10 @@ def main() -> int:
     step = max(1, round(1 / options.scale))
     total = [0, 0, 0, 0]
     for name in NAMES:
-        outcomes = {"as this user": tried(sandbox_of(name), attempts(step), **how)}
+        outcomes = {"as this user": apart(name, step, **how)}
         if os.geteuid() == 0:
             outcomes = {"as root": outcomes.pop("as this user")}
-            outcomes["as an ordinary user"] = as_ordinary(name, step, **how)
+            outcomes["as an ordinary user"] = apart(name, step, **how, ordinary=True)
         for who, one in outcomes.items():
             print(f"{name} {who}: {one.tried} programs")
             for words in (*one.out, *one.late, *one.left, *one.beside):

@@ -12,14 +12,7 @@ from chainlang.errors import EngineError
 from chainlang.sandboxes.available import sandbox
 from chainlang.sandboxes.program import NAMES
 from chainlang.sandboxes.seccomp import denied, filter_program, supported
-from tests.sandboxes.escapes import (
-    Outcome,
-    as_ordinary,
-    attempts,
-    ordinary_python,
-    sandbox_of,
-    tried,
-)
+from tests.sandboxes.escapes import Outcome, apart, attempts, ordinary_python
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 STEP = 5
@@ -46,7 +39,7 @@ def test_nothing_gets_out(name: str) -> None:
         sandbox(name)
     except EngineError as error:
         pytest.skip(str(error))
-    check(tried(sandbox_of(name), attempts(STEP), **HOW))
+    check(apart(name, STEP, **HOW))
 
 
 @pytest.mark.slow
@@ -55,7 +48,7 @@ def test_nothing_gets_out(name: str) -> None:
 def test_nothing_gets_out_of_the_processes_of_an_ordinary_user(name: str) -> None:
     if ordinary_python() is None:
         pytest.skip("there is no Python of this version that an ordinary user may run")
-    check(as_ordinary(name, STEP + 2, **HOW))
+    check(apart(name, STEP + 2, **HOW, ordinary=True))
 
 
 @pytest.mark.skipif(not supported(), reason="there is no filter for this machine")
